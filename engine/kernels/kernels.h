@@ -1,0 +1,39 @@
+/* Every kernel, once: FG_KERNELS(K) lists K(result, name, (arguments)) for the compiled families.
+ *
+ * table.c makes one struct of pointers per instruction set from this list, cpu.c picks one of
+ * them, _kernels.pyx calls through it. Sizes and strides are ptrdiff_t; strides count elements
+ * unless a name ends in _bytes; _f32 / _f64 name the element type. */
+#ifndef FG_KERNELS_H
+#define FG_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FG_MAX_NDIM 64
+
+/* One inner loop: n elements, byte strides, up to two scalar attributes. */
+typedef void (*fg_loop)(const char *a, const char *b, char *out, ptrdiff_t n, ptrdiff_t stride_a,
+                        ptrdiff_t stride_b, ptrdiff_t stride_out, const double *attributes);
+
+/* One elementwise op: its name and its loops for both floating types. n_in is 1 or 2. */
+typedef struct {
+  const char *name;
+  int n_in;
+  fg_loop f32, f64;
+} fg_elementwise;
+
+#define FG_KERNELS(K) \
+  K(const fg_elementwise *, elementwise_table, (void))
+
+typedef struct {
+  const char *isa;
+#define FG_FIELD(result, name, arguments) result(*name) arguments;
+  FG_KERNELS(FG_FIELD)
+#undef FG_FIELD
+} fg_kernels;
+
+/* The table of one instruction set, or NULL where it was not built or the processor lacks it;
+ * NULL as the name asks for the best one. */
+const fg_kernels *fg_select(const char *isa);
+
+#endif

@@ -1,0 +1,140 @@
+/* A pool of POSIX threads, woken per parallel region; see threads.h for the contract.
+ *
+ * Own pool rather than OpenMP: a forked child gets a working pool (libgomp's hangs), loader threads
+ * that call kernels never multiply the number of running threads, and macOS needs no extra runtime. */
+#include "threads.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MAX_THREADS 256
+/* Rounds a worker spins before it sleeps: regions follow one another within tens of microseconds
+ * in a training step, and waking a sleeping thread costs about as much as a small kernel. */
+#define SPIN_ROUNDS 20000
+
+static struct {
+  void (*task)(void *, ptrdiff_t);
+  void *context;
+  ptrdiff_t n_tasks;
+  atomic_ptrdiff_t next;
+  atomic_int open;        /* 1 while workers may join the current region */
+  atomic_int n_joined;    /* workers inside the current region */
+  atomic_uint region;     /* counts regions; a worker waits for it to change */
+  int n_sleeping;
+  int n_workers;          /* started threads, the caller not counted */
+  int n_threads;          /* wanted, the caller counted */
+} pool = {.n_threads = 1};
+
+static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;  /* held for the length of a region */
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static pthread_once_t fork_handler = PTHREAD_ONCE_INIT;
+static _Thread_local int inside_task = 0;
+
+static inline void pause_cpu(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+static void run_tasks(void) {
+  inside_task = 1;
+  for (;;) {
+    ptrdiff_t i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
+    if (i >= pool.n_tasks) break;
+    pool.task(pool.context, i);
+  }
+  inside_task = 0;
+}
+
+static void *worker(void *argument) {
+  const int index = (int)(ptrdiff_t)argument;
+  unsigned seen = atomic_load(&pool.region) - 1;
+  for (;;) {
+    int spins = 0;
+    while (atomic_load_explicit(&pool.region, memory_order_acquire) == seen) {
+      if (++spins < SPIN_ROUNDS) {
+        pause_cpu();
+        continue;
+      }
+      pthread_mutex_lock(&sleep_lock);
+      pool.n_sleeping++;
+      while (atomic_load_explicit(&pool.region, memory_order_acquire) == seen)
+        pthread_cond_wait(&wake, &sleep_lock);
+      pool.n_sleeping--;
+      pthread_mutex_unlock(&sleep_lock);
+    }
+    seen = atomic_load(&pool.region);
+    /* Join first, then look whether the region is still open: the caller closes it before it waits
+     * for n_joined to fall to zero, so a latecomer is either waited for or turns back. */
+    atomic_fetch_add(&pool.n_joined, 1);
+    if (atomic_load(&pool.open) && index < pool.n_threads - 1) run_tasks();
+    atomic_fetch_sub(&pool.n_joined, 1);
+  }
+  return NULL;
+}
+
+/* The child of a fork has none of the workers and must not wait for locks they held. */
+static void after_fork_in_child(void) {
+  pool.n_workers = 0;
+  pool.n_sleeping = 0;
+  atomic_store(&pool.open, 0);
+  atomic_store(&pool.n_joined, 0);
+  pthread_mutex_init(&owner, NULL);
+  pthread_mutex_init(&sleep_lock, NULL);
+  pthread_cond_init(&wake, NULL);
+  inside_task = 0;
+}
+
+static void register_fork_handler(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+
+static void start_workers(void) {
+  pthread_once(&fork_handler, register_fork_handler);
+  while (pool.n_workers < pool.n_threads - 1) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, 4 << 20);
+    int failed = pthread_create(&thread, &attributes, worker, (void *)(ptrdiff_t)pool.n_workers);
+    pthread_attr_destroy(&attributes);
+    if (failed) break;  /* fewer threads, same results */
+    pool.n_workers++;
+  }
+}
+
+void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *context) {
+  if (n_tasks > 1 && pool.n_threads > 1 && !inside_task && pthread_mutex_trylock(&owner) == 0) {
+    start_workers();
+    pool.task = task;
+    pool.context = context;
+    pool.n_tasks = n_tasks;
+    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    atomic_store(&pool.open, 1);
+    pthread_mutex_lock(&sleep_lock);
+    atomic_fetch_add(&pool.region, 1);
+    if (pool.n_sleeping) pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&sleep_lock);
+    run_tasks();
+    atomic_store(&pool.open, 0);
+    while (atomic_load(&pool.n_joined)) pause_cpu();
+    pthread_mutex_unlock(&owner);
+    return;
+  }
+  int was_inside = inside_task;
+  inside_task = 1;
+  for (ptrdiff_t i = 0; i < n_tasks; i++) task(context, i);
+  inside_task = was_inside;
+}
+
+/* Workers beyond n stay asleep or turn back at once. */
+void fg_set_num_threads(int n) {
+  pthread_mutex_lock(&owner);
+  n = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+  pool.n_threads = n;
+  pthread_mutex_unlock(&owner);
+}
+
+int fg_get_num_threads(void) { return pool.n_threads; }
