@@ -1,14 +1,11 @@
-"""The errors that tell the user what was wrong, what was expected and how to repair it.
+"""Errors with a message for the user: what was wrong, what was expected, how to repair it."""
 
-Each class is also the built-in error of its kind, so ``except ValueError`` keeps working. The
-command line prints any `FieldgradError` as a short message; every other exception is a defect of
-the program and keeps its traceback.
-"""
+from __future__ import annotations
 
 import difflib
 import importlib
-import os
 from collections.abc import Iterable
+from os import PathLike, fspath
 from types import ModuleType
 
 __all__ = [
@@ -25,119 +22,107 @@ __all__ = [
 
 
 class FieldgradError(Exception):
-    """Base of all errors whose message tells the user how to go on."""
+    """Base of all errors whose text is written for the user; the command line shows it alone."""
 
 
 class ShapeError(FieldgradError, ValueError):
-    """Arrays whose shapes do not fit the operation or one another."""
+    """An array or tensor has a shape that the operation cannot take."""
 
 
 class DTypeError(FieldgradError, TypeError):
-    """An array or argument of the wrong kind."""
+    """An array or tensor has a data type that the operation cannot take."""
 
 
 class DataError(FieldgradError, ValueError):
-    """Data that cannot be used as it is: wrong values, missing labels, broken geometry."""
+    """Data were read but cannot be used: empty, not finite, inconsistent."""
 
 
 class RecipeError(FieldgradError, ValueError):
-    """A recipe with an unknown name, an unknown key or a value of the wrong kind."""
+    """A recipe names something unknown or holds a value that does not fit."""
 
 
 class FileError(FieldgradError, OSError):
-    """A file or folder that cannot be read or written.
+    """A file is missing, damaged, of an unknown kind, or cannot be written.
 
     Parameters
     ----------
     message : str
-        What was wrong, what was expected and how to repair it; it names the file.
-    path : str or os.PathLike, optional
-        The file or folder concerned.
+        Text for the user; it names the file and the remedy.
+    path : path-like, optional
+        The file.
 
     Attributes
     ----------
     path : str or None
-        The file or folder concerned.
-
-    Examples
-    --------
-    >>> from fieldgrad.engine.errors import FileError
-    >>> error = FileError("scan.nii.gz is empty. Copy it again.", "scan.nii.gz")
-    >>> print(error, error.path)
-    scan.nii.gz is empty. Copy it again. scan.nii.gz
+        The file.
     """
 
-    def __init__(self, message: str, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, message: str, path: str | PathLike[str] | None = None) -> None:
         super().__init__(message)
-        self.path = None if path is None else os.fspath(path)
+        self.path = None if path is None else fspath(path)
 
 
 class MissingExtra(FieldgradError, ImportError):
-    """An optional library that is not installed."""
+    """An optional library is not installed."""
 
 
-def require(module: str, *, extra: str) -> ModuleType:
-    """Import an optional library, or say how to install it.
+def require(name: str, *, extra: str) -> ModuleType:
+    """Import an optional library when it is needed.
 
     Parameters
     ----------
-    module : str
-        Import name, such as ``"nilearn.datasets"``.
+    name : str
+        Module to import, for example ``"nilearn.datasets"``.
     extra : str
-        The extra of fieldgrad that installs the library, such as ``"neuro"``.
+        The extra of this distribution that installs it.
 
     Returns
     -------
-    module : types.ModuleType
+    module
         The imported module.
 
     Raises
     ------
     MissingExtra
-        If the library is not installed. A library that is installed but fails while it is
-        imported raises its own error.
+        If the library is not installed; the text names the command that installs it.
 
     Examples
     --------
-    >>> from fieldgrad.engine.errors import require
-    >>> require("json", extra="neuro").loads("[1, 2]")
-    [1, 2]
+    >>> require("math", extra="neuro").floor(2.5)
+    2
     """
     try:
-        return importlib.import_module(module)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        library = module.partition(".")[0]
+        library = name.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != library:
-            raise
+            raise  # the library is there, but something that it needs is not
         raise MissingExtra(
-            f"this needs the library {library}, which is not installed. "
+            f"{library} is not installed, and this function needs it.\n"
             f'Install it with: pip install "fieldgrad[{extra}]"',
-            name=library,
+            name=name,
         ) from error
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Give the end of a message that names the choice nearest to a mistyped word.
+    """Give the end of an error message that names the nearest of the allowed words.
 
     Parameters
     ----------
     word : str
         What the user wrote.
     choices : iterable of str
-        What would have been accepted.
+        What is allowed.
 
     Returns
     -------
-    hint : str
-        ``"; did you mean 'x'?"``, or ``""`` if nothing is near.
+    str
+        ``"; did you mean 'x'?"``, or an empty string if nothing is near.
 
     Examples
     --------
-    >>> from fieldgrad.engine.errors import suggest
     >>> suggest("in_chanels", ["in_channels", "depth"])
     "; did you mean 'in_channels'?"
-    >>> suggest("zzz", ["in_channels", "depth"])
-    ''
     """
     near = difflib.get_close_matches(word, list(choices), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
