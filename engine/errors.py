@@ -1,11 +1,14 @@
-"""Errors with a message for the user: what was wrong, what was expected, how to repair it."""
+"""The errors that tell the user what was wrong, what was expected and how to repair it.
 
-from __future__ import annotations
+Each class is also the built-in error of its kind, so ``except ValueError`` keeps working. The
+command line prints any `FieldgradError` as a short message; every other exception is a defect of
+the program and keeps its traceback.
+"""
 
 import difflib
 import importlib
+import os
 from collections.abc import Iterable
-from os import PathLike, fspath
 from types import ModuleType
 
 __all__ = [
@@ -22,107 +25,119 @@ __all__ = [
 
 
 class FieldgradError(Exception):
-    """Base of all errors whose text is written for the user; the command line shows it alone."""
+    """Base of all errors whose message tells the user how to go on."""
 
 
 class ShapeError(FieldgradError, ValueError):
-    """An array or tensor has a shape that the operation cannot take."""
+    """Arrays whose shapes do not fit the operation or one another."""
 
 
 class DTypeError(FieldgradError, TypeError):
-    """An array or tensor has a data type that the operation cannot take."""
+    """An array or argument of the wrong kind."""
 
 
 class DataError(FieldgradError, ValueError):
-    """Data were read but cannot be used: empty, not finite, inconsistent."""
+    """Data that cannot be used as it is: wrong values, missing labels, broken geometry."""
 
 
 class RecipeError(FieldgradError, ValueError):
-    """A recipe names something unknown or holds a value that does not fit."""
+    """A recipe with an unknown name, an unknown key or a value of the wrong kind."""
 
 
 class FileError(FieldgradError, OSError):
-    """A file is missing, damaged, of an unknown kind, or cannot be written.
+    """A file or folder that cannot be read or written.
 
     Parameters
     ----------
     message : str
-        Text for the user; it names the file and the remedy.
-    path : path-like, optional
-        The file.
+        What was wrong, what was expected and how to repair it; it names the file.
+    path : str or os.PathLike, optional
+        The file or folder concerned.
 
     Attributes
     ----------
     path : str or None
-        The file.
+        The file or folder concerned.
+
+    Examples
+    --------
+    >>> from fieldgrad.engine.errors import FileError
+    >>> error = FileError("scan.nii.gz is empty. Copy it again.", "scan.nii.gz")
+    >>> print(error, error.path)
+    scan.nii.gz is empty. Copy it again. scan.nii.gz
     """
 
-    def __init__(self, message: str, path: str | PathLike[str] | None = None) -> None:
+    def __init__(self, message: str, path: str | os.PathLike[str] | None = None) -> None:
         super().__init__(message)
-        self.path = None if path is None else fspath(path)
+        self.path = None if path is None else os.fspath(path)
 
 
 class MissingExtra(FieldgradError, ImportError):
-    """An optional library is not installed."""
+    """An optional library that is not installed."""
 
 
-def require(name: str, *, extra: str) -> ModuleType:
-    """Import an optional library when it is needed.
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional library, or say how to install it.
 
     Parameters
     ----------
-    name : str
-        Module to import, for example ``"nilearn.datasets"``.
+    module : str
+        Import name, such as ``"nilearn.datasets"``.
     extra : str
-        The extra of this distribution that installs it.
+        The extra of fieldgrad that installs the library, such as ``"neuro"``.
 
     Returns
     -------
-    module
+    module : types.ModuleType
         The imported module.
 
     Raises
     ------
     MissingExtra
-        If the library is not installed; the text names the command that installs it.
+        If the library is not installed. A library that is installed but fails while it is
+        imported raises its own error.
 
     Examples
     --------
-    >>> require("math", extra="neuro").floor(2.5)
-    2
+    >>> from fieldgrad.engine.errors import require
+    >>> require("json", extra="neuro").loads("[1, 2]")
+    [1, 2]
     """
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        library = name.partition(".")[0]
+        library = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != library:
-            raise  # the library is there, but something that it needs is not
+            raise
         raise MissingExtra(
-            f"{library} is not installed, and this function needs it.\n"
+            f"this needs the library {library}, which is not installed. "
             f'Install it with: pip install "fieldgrad[{extra}]"',
-            name=name,
+            name=library,
         ) from error
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Give the end of an error message that names the nearest of the allowed words.
+    """Give the end of a message that names the choice nearest to a mistyped word.
 
     Parameters
     ----------
     word : str
         What the user wrote.
     choices : iterable of str
-        What is allowed.
+        What would have been accepted.
 
     Returns
     -------
-    str
-        ``"; did you mean 'x'?"``, or an empty string if nothing is near.
+    hint : str
+        ``"; did you mean 'x'?"``, or ``""`` if nothing is near.
 
     Examples
     --------
+    >>> from fieldgrad.engine.errors import suggest
     >>> suggest("in_chanels", ["in_channels", "depth"])
     "; did you mean 'in_channels'?"
+    >>> suggest("zzz", ["in_channels", "depth"])
+    ''
     """
     near = difflib.get_close_matches(word, list(choices), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
