@@ -19,6 +19,7 @@ _REMEDIES = {
     errno.EPERM: "you may not write there. Change the permissions, or choose another place",
     errno.EROFS: "the file system is read-only. Choose another place",
     errno.ENOTDIR: "part of its path is a file, not a folder. Choose another place",
+    errno.EEXIST: "part of its path is a file, not a folder. Choose another place",
     errno.EISDIR: "it is a folder. Give the name of a file",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
     errno.EIO: "the disk reported an input/output error. Check the disk, or choose another place",
@@ -88,10 +89,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ['volumes.tsv']
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise FileError(f"{target} was not written: it is not a file. Give the name of one.", path)
     temporary = target.with_name(f".writing-{secrets.token_hex(4)}-{target.name[-100:]}")
     try:
+        if target.exists() and not target.is_file():
+            raise FileError(f"{target} was not written: it is no file. Give the name of one.", path)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
@@ -102,7 +103,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush_folder(target.parent)
     except OSError as error:
         # Trouble with another file inside the block is not about this one.
-        if isinstance(error, FileError) or not _concerns(error, temporary):
+        if isinstance(error, FileError) or not _concerns(error, target, temporary):
             raise
         raise write_error(path, error) from error
     finally:
@@ -110,12 +111,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _concerns(error: OSError, temporary: Path) -> bool:
-    """Tell whether the error names no file, the temporary one, or a folder above it."""
+def _concerns(error: OSError, target: Path, temporary: Path) -> bool:
+    """Tell whether the error names no file, one of these two, or a folder above them."""
     if error.filename is None:
         return True
     named = Path(os.fsdecode(error.filename))
-    return named == temporary or named in temporary.parents
+    return named in (target, temporary) or named in temporary.parents
 
 
 def _flush_file(path: Path) -> None:
