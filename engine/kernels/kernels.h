@@ -23,7 +23,10 @@ typedef struct {
 } fg_elementwise;
 
 #define FG_KERNELS(K) \
-  K(const fg_elementwise *, elementwise_table, (void))
+  K(const fg_elementwise *, elementwise_table, (void)) \
+  /* out (outer, inner) = sum (kind 0), maximum (1) or minimum (2) of x (outer, n, inner), dense */ \
+  K(int, reduce_f32, (int kind, const float *x, float *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  K(int, reduce_f64, (int kind, const double *x, double *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner))
 
 typedef struct {
   const char *isa;

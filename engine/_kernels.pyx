@@ -1,0 +1,423 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""NumPy arrays in, C kernels, NumPy arrays out.
+
+No policy lives here: which op calls which kernel is said in ``device.py``, shapes are checked by
+the ops. Each wrapper allocates its output from the buffer pool and releases the interpreter lock
+around the C call. Sections: memory, threads and instruction set, elementwise, reductions, then one
+per family of ops.
+"""
+import os
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free
+
+cnp.import_array()
+
+
+cdef extern from "stdlib.h" nogil:
+    int posix_memalign(void **pointer, size_t alignment, size_t size)
+
+cdef extern from "kernels/threads.h" nogil:
+    void fg_set_num_threads(int n)
+    int fg_get_num_threads()
+
+cdef extern from "kernels/kernels.h" nogil:
+    ctypedef void (*fg_loop)(const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                             ptrdiff_t, const double *) noexcept nogil
+    ctypedef struct fg_elementwise:
+        const char *name
+        int n_in
+        fg_loop f32
+        fg_loop f64
+    ctypedef struct fg_kernels:
+        const char *isa
+        const fg_elementwise *(*elementwise_table)() noexcept nogil
+        int (*reduce_f32)(int, const float *, float *, ptrdiff_t, ptrdiff_t,
+                          ptrdiff_t) noexcept nogil
+        int (*reduce_f64)(int, const double *, double *, ptrdiff_t, ptrdiff_t,
+                          ptrdiff_t) noexcept nogil
+    const fg_kernels *fg_select(const char *isa)
+
+cdef extern from "kernels/walk.h" nogil:
+    void fg_walk(fg_loop loop, int ndim, const ptrdiff_t *shape, const char *a,
+                 const ptrdiff_t *stride_a, const char *b, const ptrdiff_t *stride_b, char *out,
+                 const ptrdiff_t *stride_out, const double *attributes)
+
+DEF MAX_NDIM = 64
+
+
+# ---------------------------------------------------------------------------------- memory
+
+# Arrays from this size on come from the pool: below it the C allocator keeps its pages anyway.
+cdef size_t POOL_FROM = 1 << 16
+cdef dict free_blocks = {}          # rounded size -> list of addresses
+cdef size_t bytes_free = 0, bytes_used = 0, bytes_peak = 0
+cdef size_t bytes_limit = <size_t>4 << 30
+
+
+cdef class Buffer:
+    """Memory of one pooled array: 64-byte aligned, returned to the pool when the array dies."""
+    cdef void *pointer
+    cdef size_t size
+
+    def __dealloc__(self):
+        global bytes_free, bytes_used
+        if self.pointer == NULL:
+            return
+        bytes_used -= self.size
+        if bytes_free + self.size > bytes_limit:
+            free(self.pointer)
+            return
+        bytes_free += self.size
+        blocks = free_blocks.get(self.size)
+        if blocks is None:
+            blocks = free_blocks[self.size] = []
+        blocks.append(<uintptr_t>self.pointer)
+
+
+cdef Buffer new_buffer(size_t size):
+    """A block of at least size bytes; sizes are rounded up by at most an eighth so they recur."""
+    global bytes_free, bytes_used, bytes_peak
+    cdef size_t step = POOL_FROM
+    while step * 16 < size:
+        step *= 2
+    size = (size + step - 1) // step * step
+    cdef Buffer buffer = Buffer.__new__(Buffer)
+    blocks = free_blocks.get(size)
+    if blocks:
+        buffer.pointer = <void *><uintptr_t>blocks.pop()
+        bytes_free -= size
+    elif posix_memalign(&buffer.pointer, 64, size):
+        buffer.pointer = NULL
+        trim()
+        if posix_memalign(&buffer.pointer, 64, size):
+            buffer.pointer = NULL
+            raise MemoryError(f"no memory for an array of {size / 2**20:.0f} MiB; "
+                              "use a smaller batch or patch")
+    buffer.size = size
+    bytes_used += size
+    bytes_peak = max(bytes_peak, bytes_used)
+    return buffer
+
+
+cdef cnp.ndarray new_array(int ndim, const cnp.npy_intp *shape, int typenum, const int *order):
+    """An uninitialized dense array; order lists its axes from slowest to fastest (NULL: C order)."""
+    cdef cnp.npy_intp strides[MAX_NDIM]
+    cdef cnp.npy_intp itemsize = 4 if typenum == cnp.NPY_FLOAT else 8
+    cdef cnp.npy_intp size = itemsize
+    cdef int d, axis
+    if typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE:
+        itemsize = size = cnp.PyArray_DescrFromType(typenum).itemsize
+    for d in range(ndim - 1, -1, -1):
+        axis = d if order == NULL else order[d]
+        strides[axis] = size
+        size *= shape[axis]
+    cdef Buffer buffer
+    cdef cnp.ndarray out
+    if <size_t>size < POOL_FROM:
+        return cnp.PyArray_New(np.ndarray, ndim, <cnp.npy_intp *>shape, typenum, strides, NULL, 0,
+                               0, None)
+    buffer = new_buffer(size)
+    out = cnp.PyArray_New(np.ndarray, ndim, <cnp.npy_intp *>shape, typenum, strides, buffer.pointer,
+                          0, cnp.NPY_ARRAY_WRITEABLE | cnp.NPY_ARRAY_ALIGNED, None)
+    cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
+    cnp.set_array_base(out, buffer)
+    return out
+
+
+def empty(shape, dtype=np.float32, order=None):
+    """Uninitialized array from the pool.
+
+    ``order`` lists the axes from the slowest to the fastest in memory; default is C order.
+    """
+    cdef cnp.npy_intp dims[MAX_NDIM]
+    cdef int axes[MAX_NDIM]
+    cdef int d, ndim = len(shape)
+    for d in range(ndim):
+        dims[d] = shape[d]
+        axes[d] = d if order is None else order[d]
+    return new_array(ndim, dims, cnp.dtype(dtype).num, NULL if order is None else axes)
+
+
+def empty_channels_last(shape, dtype=np.float32):
+    """Uninitialized (batch, channel, spatial…) array whose channels are adjacent in memory."""
+    ndim = len(shape)
+    return empty(shape, dtype, (0, *range(2, ndim), 1)) if ndim > 2 else empty(shape, dtype)
+
+
+def trim():
+    """Give the pool's free memory back to the operating system; return the bytes given back."""
+    global bytes_free
+    cdef size_t given = bytes_free
+    for blocks in free_blocks.values():
+        for pointer in blocks:
+            free(<void *><uintptr_t>pointer)
+    free_blocks.clear()
+    bytes_free = 0
+    return given
+
+
+def memory_stats():
+    """Bytes of pooled arrays: ``used`` now, ``peak`` since start, ``free`` for reuse, ``limit``."""
+    return {"used": bytes_used, "peak": bytes_peak, "free": bytes_free, "limit": bytes_limit}
+
+
+def set_memory_limit(size_t nbytes):
+    """Keep at most this many free bytes for reuse."""
+    global bytes_limit
+    bytes_limit = nbytes
+    if bytes_free > bytes_limit:
+        trim()
+
+
+# ------------------------------------------------------- threads and instruction set
+
+cdef const fg_kernels *kernels = NULL
+
+
+cdef str select_isa(str name):
+    """Take the kernels of this instruction set, or the best here for an empty name."""
+    global kernels
+    cdef bytes text = name.encode()
+    kernels = fg_select(<const char *>text if name else <const char *>NULL)
+    if kernels == NULL:
+        raise ValueError(f"FIELDGRAD_ISA={name}: this processor or build does not have it; expected "
+                         "generic, avx2 or avx512. Unset it to choose the best one.")
+    return kernels.isa.decode()
+
+
+def available_threads():
+    """Processors that this process may use: affinity, control group and SLURM respected."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            n = min(n, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no control group (version 2) limits this process
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(n, int(slurm)) if slurm.isdigit() and int(slurm) > 0 else n
+
+
+def set_num_threads(int n):
+    """Let kernels use n threads; results do not depend on n."""
+    if n < 1:
+        raise ValueError(f"set_num_threads: n = {n}; expected at least 1.")
+    fg_set_num_threads(n)
+
+
+def get_num_threads():
+    """Number of threads that kernels use."""
+    return fg_get_num_threads()
+
+
+isa = select_isa(os.environ.get("FIELDGRAD_ISA", ""))
+set_num_threads(available_threads())
+
+
+# ----------------------------------------------------------------------------- elementwise
+
+cdef int memory_order(cnp.ndarray a, int ndim, int *order):
+    """Axes of a from slowest to fastest in memory; returns whether that differs from C order."""
+    cdef int i, j, axis, changed = 0
+    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(a)
+    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(a)
+    for i in range(ndim):
+        order[i] = i
+    for i in range(1, ndim):
+        axis = order[i]
+        j = i
+        # Axes of length 1 have arbitrary strides: they stay where they are.
+        while j > 0 and shape[axis] != 1 and shape[order[j - 1]] != 1 \
+                and abs(strides[order[j - 1]]) < abs(strides[axis]):
+            order[j] = order[j - 1]
+            j -= 1
+            changed = 1
+        order[j] = axis
+    return changed
+
+
+cdef class Elementwise:
+    """One elementwise kernel: C loops for float32 and float64, a NumPy ufunc for other types.
+
+    Broadcasts as NumPy does. The output keeps the memory order of the input with most elements.
+    """
+    cdef fg_loop f32, f64
+    cdef int n_in
+    cdef object ufunc
+    cdef readonly str name
+
+    def __init__(self, name, ufunc=None):
+        cdef const fg_elementwise *row = kernels.elementwise_table()
+        self.name = name
+        self.ufunc = ufunc
+        while row.name != NULL:
+            if row.name.decode() == self.name:
+                self.n_in, self.f32, self.f64 = row.n_in, row.f32, row.f64
+                return
+            row += 1
+        raise KeyError(f"no elementwise kernel named {self.name!r}")
+
+    def __call__(self, cnp.ndarray a, b=None, *attributes, **named):
+        cdef double values[2]
+        cdef cnp.ndarray c = <cnp.ndarray>b if self.n_in == 2 else None
+        cdef int typenum = cnp.PyArray_TYPE(a), i = 0
+        values[0] = values[1] = 0
+        if self.n_in == 1 and b is not None:
+            values[0] = b
+            i = 1
+        for value in attributes or named.values():
+            values[i] = value
+            i += 1
+        if typenum == cnp.NPY_FLOAT:
+            return self.run(self.f32, typenum, a, c, values)
+        if typenum == cnp.NPY_DOUBLE:
+            return self.run(self.f64, typenum, a, c, values)
+        if self.ufunc is None:
+            raise TypeError(f"{self.name}: dtype {a.dtype} is not supported; "
+                            "convert with .astype(float32) or .astype(float64)")
+        out = self.ufunc(a, *(() if c is None else (c,)), *attributes, *named.values())
+        return out if isinstance(out, np.ndarray) else np.asarray(out)
+
+    cdef cnp.ndarray run(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b,
+                         const double *attributes):
+        cdef int d, ndim = cnp.PyArray_NDIM(a), ndim_b, lead
+        cdef cnp.npy_intp shape[MAX_NDIM]
+        cdef int order[MAX_NDIM]
+        cdef ptrdiff_t walk_shape[MAX_NDIM]
+        cdef ptrdiff_t strides[3][MAX_NDIM]
+        cdef cnp.ndarray out, full = a
+        cdef cnp.npy_intp n, n_a, n_b
+        cdef const char *pa
+        cdef const char *pb = NULL
+        cdef char *po
+        cdef bint flat = cnp.PyArray_IS_C_CONTIGUOUS(a)
+        if b is not None:
+            ndim_b = cnp.PyArray_NDIM(b)
+            flat = flat and ndim_b == ndim and cnp.PyArray_IS_C_CONTIGUOUS(b)
+            ndim = max(ndim, ndim_b)
+            for d in range(ndim):
+                n_a = 1 if d < ndim - a.ndim else cnp.PyArray_DIM(a, d - ndim + a.ndim)
+                n_b = 1 if d < ndim - ndim_b else cnp.PyArray_DIM(b, d - ndim + ndim_b)
+                if n_a != n_b:
+                    flat = False
+                    if n_a != 1 and n_b != 1:
+                        raise ValueError(
+                            f"{self.name}: shapes {np.shape(a)} and {np.shape(b)} do not broadcast: "
+                            f"axis {d - ndim} has {n_a} and {n_b} elements. Expected equal sizes or "
+                            "1; reshape one of them, or insert axes with x[..., None].")
+                shape[d] = n_b if n_a == 1 else n_a
+            if cnp.PyArray_SIZE(b) > cnp.PyArray_SIZE(a):
+                full = b
+        else:
+            for d in range(ndim):
+                shape[d] = cnp.PyArray_DIM(a, d)
+        pa = <const char *>cnp.PyArray_DATA(a)
+        if b is not None:
+            pb = <const char *>cnp.PyArray_DATA(b)
+        if flat:
+            out = new_array(ndim, shape, typenum, NULL)
+            po = <char *>cnp.PyArray_DATA(out)
+            n = cnp.PyArray_SIZE(out)
+            d = 4 if typenum == cnp.NPY_FLOAT else 8
+            if n <= 16384:
+                loop(pa, pb, po, n, d, d, d, attributes)
+            else:
+                walk_shape[0] = n
+                strides[0][0] = d
+                with nogil:
+                    fg_walk(loop, 1, walk_shape, pa, strides[0], pb, strides[0], po, strides[0],
+                            attributes)
+            return out
+        if cnp.PyArray_NDIM(full) == ndim and memory_order(full, ndim, order):
+            out = new_array(ndim, shape, typenum, order)
+        else:
+            for d in range(ndim):
+                order[d] = d
+            out = new_array(ndim, shape, typenum, NULL)
+        po = <char *>cnp.PyArray_DATA(out)
+        for d in range(ndim):
+            walk_shape[d] = shape[order[d]]
+            strides[2][d] = cnp.PyArray_STRIDE(out, order[d])
+            lead = order[d] - ndim + cnp.PyArray_NDIM(a)
+            strides[0][d] = 0 if lead < 0 or cnp.PyArray_DIM(a, lead) == 1 \
+                else cnp.PyArray_STRIDE(a, lead)
+            if b is not None:
+                lead = order[d] - ndim + cnp.PyArray_NDIM(b)
+                strides[1][d] = 0 if lead < 0 or cnp.PyArray_DIM(b, lead) == 1 \
+                    else cnp.PyArray_STRIDE(b, lead)
+        with nogil:
+            fg_walk(loop, ndim, walk_shape, pa, strides[0], pb, strides[1], po, strides[2],
+                    attributes)
+        return out
+
+
+# ------------------------------------------------------------------------------ reductions
+
+cdef dict REDUCTIONS = {"sum": 0, "max": 1, "min": 2}
+
+
+def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
+    """Sum, max or min of a floating x over axes (non-negative, each once, none empty)."""
+    cdef int ndim = cnp.PyArray_NDIM(x), d, axis, n_runs = 0, code = REDUCTIONS[kind], failed
+    cdef int typenum = cnp.PyArray_TYPE(x)
+    cdef int order[MAX_NDIM]
+    cdef bint reduced[MAX_NDIM]
+    for d in range(ndim):
+        reduced[d] = False
+    for axis in axes:
+        reduced[axis] = True
+    memory_order(x, ndim, order)
+    # Merge the axes, in memory order, into at most kept x reduced x kept runs; a copy in that order
+    # serves every other pattern.
+    cdef ptrdiff_t outer = 1, n = 1, inner = 1
+    cdef int phase = 0
+    cdef bint simple = True
+    cdef cnp.npy_intp expected = x.dtype.itemsize
+    for d in range(ndim - 1, -1, -1):
+        if cnp.PyArray_DIM(x, order[d]) != 1:
+            simple = simple and cnp.PyArray_STRIDE(x, order[d]) == expected
+        expected *= cnp.PyArray_DIM(x, order[d])
+    for d in range(ndim):
+        axis = order[d]
+        if cnp.PyArray_DIM(x, axis) == 1:
+            continue
+        if reduced[axis]:
+            if phase == 0:
+                phase = 1
+            simple = simple and phase == 1
+            n *= cnp.PyArray_DIM(x, axis)
+        elif phase == 0:
+            outer *= cnp.PyArray_DIM(x, axis)
+        else:
+            phase = 2
+            inner *= cnp.PyArray_DIM(x, axis)
+    kept = [order[d] for d in range(ndim) if not reduced[order[d]]]
+    if not simple:
+        kept = [d for d in range(ndim) if not reduced[d]]
+        source = x.transpose(kept + list(axes))
+        x = empty(source.shape, x.dtype)
+        np.copyto(x, source)
+        outer, inner = outer * inner, 1
+    shape = [source.shape[i] for i in range(len(kept))] if not simple else [x.shape[d] for d in kept]
+    cdef cnp.ndarray out = empty(shape, x.dtype)
+    if typenum == cnp.NPY_FLOAT:
+        with nogil:
+            failed = kernels.reduce_f32(code, <const float *>cnp.PyArray_DATA(x),
+                                        <float *>cnp.PyArray_DATA(out), outer, n, inner)
+    else:
+        with nogil:
+            failed = kernels.reduce_f64(code, <const double *>cnp.PyArray_DATA(x),
+                                        <double *>cnp.PyArray_DATA(out), outer, n, inner)
+    if failed:
+        raise MemoryError(f"{kind}: no memory for partial results of shape {np.shape(out)}")
+    # out's axes are the kept ones in memory order: bring them back, then insert reduced axes.
+    if kept != sorted(kept):
+        out = out.transpose([kept.index(d) for d in sorted(kept)])
+    if keepdims:
+        out = out[tuple([None if reduced[d] else slice(None) for d in range(ndim)])]
+    return out
