@@ -24,6 +24,19 @@ cdef extern from "kernels/threads.h" nogil:
     void fg_set_num_threads(int n)
     int fg_get_num_threads()
 
+cdef extern from "kernels/conv.h" nogil:
+    ctypedef struct fg_conv:
+        ptrdiff_t batch, groups, x_channels, y_channels
+        ptrdiff_t x_size[3]
+        ptrdiff_t y_size[3]
+        ptrdiff_t kernel[3]
+        ptrdiff_t stride[3]
+        ptrdiff_t padding[3]
+        ptrdiff_t dilation[3]
+        ptrdiff_t x_strides[5]
+        ptrdiff_t y_strides[5]
+        ptrdiff_t w_strides[5]
+
 cdef extern from "kernels/kernels.h" nogil:
     ctypedef void (*fg_loop)(const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                              ptrdiff_t, const double *) noexcept nogil
@@ -39,6 +52,18 @@ cdef extern from "kernels/kernels.h" nogil:
                           ptrdiff_t) noexcept nogil
         int (*reduce_f64)(int, const double *, double *, ptrdiff_t, ptrdiff_t,
                           ptrdiff_t) noexcept nogil
+        int (*conv_f32)(const fg_conv *, const float *, const float *, const float *,
+                        float *) noexcept nogil
+        int (*conv_f64)(const fg_conv *, const double *, const double *, const double *,
+                        double *) noexcept nogil
+        int (*conv_transpose_f32)(const fg_conv *, const float *, const float *, const float *,
+                                  float *) noexcept nogil
+        int (*conv_transpose_f64)(const fg_conv *, const double *, const double *, const double *,
+                                  double *) noexcept nogil
+        int (*conv_weight_f32)(const fg_conv *, const float *, const float *,
+                               float *) noexcept nogil
+        int (*conv_weight_f64)(const fg_conv *, const double *, const double *,
+                               double *) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
 
 cdef extern from "kernels/walk.h" nogil:
@@ -420,4 +445,131 @@ def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
         out = out.transpose([kept.index(d) for d in sorted(kept)])
     if keepdims:
         out = out[tuple([None if reduced[d] else slice(None) for d in range(ndim)])]
+    return out
+
+
+# ----------------------------------------------------------------------------- convolution
+
+cdef cnp.ndarray channels_last(cnp.ndarray x):
+    """x itself where its channels are adjacent in memory, else a copy laid out so."""
+    if cnp.PyArray_DIM(x, 1) == 1 or cnp.PyArray_STRIDE(x, 1) == cnp.PyArray_ITEMSIZE(x):
+        return x
+    out = empty_channels_last(np.shape(x), x.dtype)
+    np.copyto(out, x)
+    return out
+
+
+cdef void strides_5d(cnp.ndarray a, ptrdiff_t *strides):
+    """Strides in elements of (first, second, spatial…), with missing spatial axes of length 1."""
+    cdef int d, ndim = cnp.PyArray_NDIM(a)
+    for d in range(5):
+        strides[d] = 0
+    for d in range(ndim):
+        strides[d if d < 2 else d + 5 - ndim] = \
+            cnp.PyArray_STRIDE(a, d) // cnp.PyArray_ITEMSIZE(a)
+
+
+cdef fg_conv conv_geometry(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, stride, padding,
+                           dilation, ptrdiff_t groups):
+    cdef fg_conv c
+    cdef int d, i, n_axes = cnp.PyArray_NDIM(x) - 2
+    c.batch, c.groups = cnp.PyArray_DIM(x, 0), groups
+    c.x_channels = cnp.PyArray_DIM(x, 1) // groups
+    c.y_channels = cnp.PyArray_DIM(y, 1) // groups
+    for d in range(3):
+        i = d - 3 + n_axes
+        c.x_size[d] = c.y_size[d] = c.kernel[d] = c.stride[d] = c.dilation[d] = 1
+        c.padding[d] = 0
+        if i >= 0:
+            c.x_size[d], c.y_size[d] = cnp.PyArray_DIM(x, 2 + i), cnp.PyArray_DIM(y, 2 + i)
+            c.kernel[d] = cnp.PyArray_DIM(weight, 2 + i)
+            c.stride[d], c.padding[d], c.dilation[d] = stride[i], padding[i], dilation[i]
+    strides_5d(x, c.x_strides)
+    strides_5d(y, c.y_strides)
+    strides_5d(weight, c.w_strides)
+    return c
+
+
+def conv(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, dilation, ptrdiff_t groups):
+    """Convolution of x (N, C, spatial…) with weight (O, C / groups, taps…), plus bias (O) or None.
+
+    stride, padding and dilation have one entry per spatial axis. The output is channels-last in
+    memory.
+    """
+    cdef fg_conv c
+    cdef int failed
+    x = channels_last(x)
+    cdef cnp.ndarray out = empty_channels_last(
+        [x.shape[0], weight.shape[0]] +
+        [(x.shape[2 + i] + 2 * padding[i] - dilation[i] * (weight.shape[2 + i] - 1) - 1)
+         // stride[i] + 1 for i in range(x.ndim - 2)], x.dtype)
+    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
+    cdef void *pb = NULL if b is None else cnp.PyArray_DATA(b)
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *pw = cnp.PyArray_DATA(weight)
+    cdef void *po = cnp.PyArray_DATA(out)
+    c = conv_geometry(x, weight, out, stride, padding, dilation, groups)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        with nogil:
+            failed = kernels.conv_f32(&c, <float *>px, <float *>pw, <float *>pb, <float *>po)
+    else:
+        with nogil:
+            failed = kernels.conv_f64(&c, <double *>px, <double *>pw, <double *>pb, <double *>po)
+    if failed:
+        raise MemoryError(f"conv: no memory for the scratch of an output of shape {np.shape(out)}")
+    return out
+
+
+def conv_transpose(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, output_padding,
+                   dilation, ptrdiff_t groups):
+    """Transposed convolution of x (N, C, spatial…) with weight (C, O / groups, taps…).
+
+    It is the gradient of conv for its input: conv of the output has the shape of x.
+    """
+    cdef fg_conv c
+    cdef int failed
+    x = channels_last(x)
+    cdef cnp.ndarray out = empty_channels_last(
+        [x.shape[0], weight.shape[1] * groups] +
+        [(x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1)
+         + output_padding[i] + 1 for i in range(x.ndim - 2)], x.dtype)
+    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
+    cdef void *pb = NULL if b is None else cnp.PyArray_DATA(b)
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *pw = cnp.PyArray_DATA(weight)
+    cdef void *po = cnp.PyArray_DATA(out)
+    c = conv_geometry(out, weight, x, stride, padding, dilation, groups)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        with nogil:
+            failed = kernels.conv_transpose_f32(&c, <float *>px, <float *>pw, <float *>pb,
+                                                <float *>po)
+    else:
+        with nogil:
+            failed = kernels.conv_transpose_f64(&c, <double *>px, <double *>pw, <double *>pb,
+                                                <double *>po)
+    if failed:
+        raise MemoryError(f"conv_transpose: no memory for the scratch of an output of shape "
+                          f"{np.shape(out)}")
+    return out
+
+
+def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dilation,
+                ptrdiff_t groups):
+    """Gradient of conv(x, weight) for its weight, given the gradient g for its output."""
+    cdef fg_conv c
+    cdef int failed
+    x, g = channels_last(x), channels_last(g)
+    cdef cnp.ndarray out = empty([g.shape[1], x.shape[1] // groups, *kernel_size], x.dtype)
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *pg = cnp.PyArray_DATA(g)
+    cdef void *po = cnp.PyArray_DATA(out)
+    c = conv_geometry(x, out, g, stride, padding, dilation, groups)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        with nogil:
+            failed = kernels.conv_weight_f32(&c, <float *>px, <float *>pg, <float *>po)
+    else:
+        with nogil:
+            failed = kernels.conv_weight_f64(&c, <double *>px, <double *>pg, <double *>po)
+    if failed:
+        raise MemoryError(f"conv_weight: no memory for partial sums of shape {np.shape(out)}")
     return out

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conv.h"
+
 #define FG_MAX_NDIM 64
 
 /* One inner loop: n elements, byte strides, up to two scalar attributes. */
@@ -26,7 +28,14 @@ typedef struct {
   K(const fg_elementwise *, elementwise_table, (void)) \
   /* out (outer, inner) = sum (kind 0), maximum (1) or minimum (2) of x (outer, n, inner), dense */ \
   K(int, reduce_f32, (int kind, const float *x, float *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
-  K(int, reduce_f64, (int kind, const double *x, double *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner))
+  K(int, reduce_f64, (int kind, const double *x, double *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  /* conv.h says what x, y and w are to one another; -1 where memory ran out; bias may be NULL */ \
+  K(int, conv_f32, (const fg_conv *c, const float *x, const float *w, const float *bias, float *y)) \
+  K(int, conv_f64, (const fg_conv *c, const double *x, const double *w, const double *bias, double *y)) \
+  K(int, conv_transpose_f32, (const fg_conv *c, const float *y, const float *w, const float *bias, float *x)) \
+  K(int, conv_transpose_f64, (const fg_conv *c, const double *y, const double *w, const double *bias, double *x)) \
+  K(int, conv_weight_f32, (const fg_conv *c, const float *x, const float *y, float *w)) \
+  K(int, conv_weight_f64, (const fg_conv *c, const double *x, const double *y, double *w))
 
 typedef struct {
   const char *isa;

@@ -1,0 +1,23 @@
+/* The geometry that the convolution kernels share. */
+#ifndef FG_CONV_H
+#define FG_CONV_H
+
+#include <stddef.h>
+
+/* One relation between three arrays serves convolution, transposed convolution and weight gradient:
+ *
+ *   x[n, c, q]  *  w[o, c, t]  <->  y[n, o, p]     where  q = p * stride + t * dilation - padding
+ *
+ * conv makes y, conv_transpose makes x, conv_weight makes w; each sums over what its result lacks.
+ * Axes are (batch, channel, three spatial ones) and (output channel, channel, three taps); strides
+ * count elements; the channel strides of x and y are 1. Channels of group k are k * n and on, with
+ * n the number of channels in a group; w lists the output channels of all groups. */
+typedef struct {
+  ptrdiff_t batch, groups;
+  ptrdiff_t x_channels, y_channels; /* in one group */
+  ptrdiff_t x_size[3], y_size[3], kernel[3];
+  ptrdiff_t stride[3], padding[3], dilation[3];
+  ptrdiff_t x_strides[5], y_strides[5], w_strides[5];
+} fg_conv;
+
+#endif

@@ -1,0 +1,121 @@
+/* The two innermost loops of all convolutions, for the element type that the includer names.
+ *
+ * Before including: REAL (float or double), VECTOR (its vector type), NAME(x) (x with a type
+ * suffix). A block of FG_BLOCK_ROWS x 2 vectors of accumulators stays in registers; one operand is
+ * a pair of vectors, the other is broadcast element by element, so any number of rows and any depth
+ * work without remainder code. */
+
+#define LANES ((ptrdiff_t)(sizeof(VECTOR) / sizeof(REAL)))
+
+/* out[i, :] = start[i, :] + sum over runs r and k < run of in[i * in_step + offsets[r] + k] * w[k, :]
+ * for i < rows, each row being `vectors` vectors wide; w advances through all runs. start may be
+ * out itself, or one row repeated (start_step 0). */
+FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const REAL *in,
+                                   ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
+                                   ptrdiff_t run, const REAL *w, const REAL *start,
+                                   ptrdiff_t start_step, REAL *out, ptrdiff_t out_step) {
+  VECTOR sum[FG_BLOCK_ROWS][2];
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors; j++)
+      sum[i][j] = *(const VECTOR *)(start + i * start_step + j * LANES);
+  for (ptrdiff_t r = 0; r < n_runs; r++) {
+    const REAL *a = in + offsets[r];
+    for (ptrdiff_t k = 0; k < run; k++, a++, w += vectors * LANES) {
+      const VECTOR w0 = *(const VECTOR *)w, w1 = *(const VECTOR *)(w + (vectors - 1) * LANES);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; i++) {
+        const REAL x = a[i * in_step];
+        sum[i][0] += x * w0;
+        if (vectors == 2) sum[i][1] += x * w1;
+      }
+    }
+  }
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors; j++) *(VECTOR *)(out + i * out_step + j * LANES) = sum[i][j];
+}
+
+/* sum[i, :] += sum over positions p of x[p, i] * g[p, :] for i < rows; positions fill a box of
+ * size[0] x size[1] x size[2] with strides x_strides and g_strides. Each call sums from zero before
+ * it adds to sum: two-level summation, so long sums lose less. */
+FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const REAL *x,
+                                const ptrdiff_t x_strides[3], const REAL *g,
+                                const ptrdiff_t g_strides[3], const ptrdiff_t size[3], REAL *sum) {
+  const VECTOR zero = {0};
+  VECTOR acc[FG_BLOCK_ROWS][2];
+  for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = zero;
+  for (ptrdiff_t d = 0; d < size[0]; d++)
+    for (ptrdiff_t h = 0; h < size[1]; h++) {
+      const REAL *a = x + d * x_strides[0] + h * x_strides[1];
+      const REAL *b = g + d * g_strides[0] + h * g_strides[1];
+      for (ptrdiff_t p = 0; p < size[2]; p++, a += x_strides[2], b += g_strides[2]) {
+        const VECTOR b0 = *(const VECTOR *)b, b1 = *(const VECTOR *)(b + (vectors - 1) * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+          acc[i][0] += a[i] * b0;
+          if (vectors == 2) acc[i][1] += a[i] * b1;
+        }
+      }
+    }
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors; j++)
+      *(VECTOR *)(sum + (i * vectors + j) * LANES) += acc[i][j];
+}
+
+/* Call a block function with its number of rows as a constant, so that the compiler unrolls it. */
+#if FG_BLOCK_ROWS > 12
+#define FG_ROW_CASES(CASE) \
+  CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) \
+  CASE(12) CASE(13) CASE(14)
+#elif FG_BLOCK_ROWS > 6
+#define FG_ROW_CASES(CASE) \
+  CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#else
+#define FG_ROW_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#endif
+
+/* multiply_rows for any number of rows, cut into even blocks (8 rows make 4 + 4, not 6 + 2). */
+static void NAME(multiply)(ptrdiff_t rows, int vectors, const REAL *in, ptrdiff_t in_step,
+                           const ptrdiff_t *offsets, ptrdiff_t n_runs, ptrdiff_t run,
+                           const REAL *w, const REAL *start, ptrdiff_t start_step, REAL *out,
+                           ptrdiff_t out_step) {
+  for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
+    const ptrdiff_t n = (rows + left - 1) / left;
+#define CASE(N)                                                                                \
+  case N:                                                                                      \
+    if (vectors == 2)                                                                          \
+      NAME(multiply_rows)                                                                      \
+      (N, 2, in, in_step, offsets, n_runs, run, w, start, start_step, out, out_step);          \
+    else                                                                                       \
+      NAME(multiply_rows)                                                                      \
+      (N, 1, in, in_step, offsets, n_runs, run, w, start, start_step, out, out_step);          \
+    break;
+    switch (n) { FG_ROW_CASES(CASE) }
+#undef CASE
+    rows -= n;
+    in += n * in_step;
+    start += n * start_step;
+    out += n * out_step;
+  }
+}
+
+/* outer_rows for any number of rows, cut likewise; sum has `vectors` vectors a row. */
+static void NAME(outer)(ptrdiff_t rows, int vectors, const REAL *x, const ptrdiff_t x_strides[3],
+                        const REAL *g, const ptrdiff_t g_strides[3], const ptrdiff_t size[3],
+                        REAL *sum) {
+  for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
+    const ptrdiff_t n = (rows + left - 1) / left;
+#define CASE(N)                                                             \
+  case N:                                                                   \
+    if (vectors == 2)                                                       \
+      NAME(outer_rows)(N, 2, x, x_strides, g, g_strides, size, sum);        \
+    else                                                                    \
+      NAME(outer_rows)(N, 1, x, x_strides, g, g_strides, size, sum);        \
+    break;
+    switch (n) { FG_ROW_CASES(CASE) }
+#undef CASE
+    rows -= n;
+    x += n;
+    sum += n * vectors * LANES;
+  }
+}
+#undef FG_ROW_CASES
