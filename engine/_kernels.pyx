@@ -64,6 +64,13 @@ cdef extern from "kernels/kernels.h" nogil:
                                float *) noexcept nogil
         int (*conv_weight_f64)(const fg_conv *, const double *, const double *,
                                double *) noexcept nogil
+        int (*winograd_choice)(const fg_conv *) noexcept nogil
+        int (*winograd)(const fg_conv *, const float *, const float *, const float *,
+                        float *) noexcept nogil
+        int (*winograd_transpose)(const fg_conv *, const float *, const float *, const float *,
+                                  float *) noexcept nogil
+        int (*winograd_weight)(const fg_conv *, const float *, const float *,
+                               float *) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
 
 cdef extern from "kernels/walk.h" nogil:
@@ -450,6 +457,20 @@ def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
 
 # ----------------------------------------------------------------------------- convolution
 
+CONV_METHODS = ("direct", "auto", "winograd")
+cdef int conv_method = 1
+
+
+def set_conv_method(str name):
+    """Use this method for convolutions: direct, winograd (where it is possible), or auto."""
+    global conv_method
+    conv_method = CONV_METHODS.index(name)
+
+
+cdef bint takes_winograd(const fg_conv *c, int typenum):
+    return typenum == cnp.NPY_FLOAT and kernels.winograd_choice(c) + conv_method >= 3
+
+
 cdef cnp.ndarray channels_last(cnp.ndarray x):
     """x itself where its channels are adjacent in memory, else a copy laid out so."""
     if cnp.PyArray_DIM(x, 1) == 1 or cnp.PyArray_STRIDE(x, 1) == cnp.PyArray_ITEMSIZE(x):
@@ -509,7 +530,10 @@ def conv(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, dilation, ptr
     cdef void *pw = cnp.PyArray_DATA(weight)
     cdef void *po = cnp.PyArray_DATA(out)
     c = conv_geometry(x, weight, out, stride, padding, dilation, groups)
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+    if takes_winograd(&c, cnp.PyArray_TYPE(x)):
+        with nogil:
+            failed = kernels.winograd(&c, <float *>px, <float *>pw, <float *>pb, <float *>po)
+    elif cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
         with nogil:
             failed = kernels.conv_f32(&c, <float *>px, <float *>pw, <float *>pb, <float *>po)
     else:
@@ -539,7 +563,11 @@ def conv_transpose(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, out
     cdef void *pw = cnp.PyArray_DATA(weight)
     cdef void *po = cnp.PyArray_DATA(out)
     c = conv_geometry(out, weight, x, stride, padding, dilation, groups)
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+    if takes_winograd(&c, cnp.PyArray_TYPE(x)):
+        with nogil:
+            failed = kernels.winograd_transpose(&c, <float *>px, <float *>pw, <float *>pb,
+                                                <float *>po)
+    elif cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
         with nogil:
             failed = kernels.conv_transpose_f32(&c, <float *>px, <float *>pw, <float *>pb,
                                                 <float *>po)
@@ -564,7 +592,10 @@ def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dila
     cdef void *pg = cnp.PyArray_DATA(g)
     cdef void *po = cnp.PyArray_DATA(out)
     c = conv_geometry(x, out, g, stride, padding, dilation, groups)
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+    if takes_winograd(&c, cnp.PyArray_TYPE(x)):
+        with nogil:
+            failed = kernels.winograd_weight(&c, <float *>px, <float *>pg, <float *>po)
+    elif cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
         with nogil:
             failed = kernels.conv_weight_f32(&c, <float *>px, <float *>pg, <float *>po)
     else:

@@ -47,8 +47,6 @@ typedef struct {
   ptrdiff_t box[3], n_boxes[3];
 } plan;
 
-static ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-
 /* All output positions as one phase. */
 static phase forward_phase(const fg_conv *c, int axis) {
   return (phase){.n = c->y_size[axis],

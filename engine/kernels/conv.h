@@ -20,4 +20,6 @@ typedef struct {
   ptrdiff_t x_strides[5], y_strides[5], w_strides[5];
 } fg_conv;
 
+static inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+
 #endif

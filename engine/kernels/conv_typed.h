@@ -1,5 +1,5 @@
-/* The part of conv.c that depends on the element type; register_block.h says what to define. */
-#include "register_block.h"
+/* The part of conv.c that depends on the element type; conv_blocks.h says what to define. */
+#include "conv_blocks.h"
 
 typedef struct {
   plan p;
@@ -70,35 +70,6 @@ static void NAME(pack_weights)(void *context, ptrdiff_t i) {
 }
 
 /* ---- the input of a box ---- */
-
-/* Copy the part of a channels-last array that begins at `first` (indices below 0 or beyond `size`
- * are padding and become zeros) to a dense array of shape length x padded_channels. */
-static void NAME(copy_padded)(const REAL *in, const ptrdiff_t strides[3], const ptrdiff_t size[3],
-                              const ptrdiff_t first[3], const ptrdiff_t length[3],
-                              ptrdiff_t channels, ptrdiff_t padded_channels, REAL *to) {
-  const ptrdiff_t row = length[2] * padded_channels;
-  const ptrdiff_t begin = FG_MIN(FG_MAX(-first[2], 0), length[2]);
-  const ptrdiff_t end = FG_MAX(FG_MIN(size[2] - first[2], length[2]), begin);
-  for (ptrdiff_t a = 0; a < length[0]; a++)
-    for (ptrdiff_t b = 0; b < length[1]; b++, to += row) {
-      const ptrdiff_t d = first[0] + a, h = first[1] + b;
-      if (d < 0 || d >= size[0] || h < 0 || h >= size[1] || begin == end) {
-        memset(to, 0, row * sizeof(REAL));
-        continue;
-      }
-      const REAL *from = in + d * strides[0] + h * strides[1] + (first[2] + begin) * strides[2];
-      memset(to, 0, begin * padded_channels * sizeof(REAL));
-      memset(to + end * padded_channels, 0, (length[2] - end) * padded_channels * sizeof(REAL));
-      if (strides[2] == channels && channels == padded_channels)
-        memcpy(to + begin * channels, from, (end - begin) * channels * sizeof(REAL));
-      else
-        for (ptrdiff_t w = begin; w < end; w++, from += strides[2]) {
-          memcpy(to + w * padded_channels, from, channels * sizeof(REAL));
-          memset(to + w * padded_channels + channels, 0,
-                 (padded_channels - channels) * sizeof(REAL));
-        }
-    }
-}
 
 /* What a box reads: the address of its first input position and three strides. `buffer` is NULL
  * unless a padded copy was made; the caller frees it. Returns -1 where memory ran out. */
@@ -425,4 +396,3 @@ int FG(NAME(conv_weight))(const fg_conv *c, const REAL *x, const REAL *y, REAL *
   free_plan(p);
   return job.failed ? -1 : 0;
 }
-#undef LANES

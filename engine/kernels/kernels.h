@@ -35,7 +35,13 @@ typedef struct {
   K(int, conv_transpose_f32, (const fg_conv *c, const float *y, const float *w, const float *bias, float *x)) \
   K(int, conv_transpose_f64, (const fg_conv *c, const double *y, const double *w, const double *bias, double *x)) \
   K(int, conv_weight_f32, (const fg_conv *c, const float *x, const float *y, float *w)) \
-  K(int, conv_weight_f64, (const fg_conv *c, const double *x, const double *y, double *w))
+  K(int, conv_weight_f64, (const fg_conv *c, const double *x, const double *y, double *w)) \
+  /* the same in float32 by Winograd's method; its choice is 0 where it cannot, 1 where it can, and
+   * 2 where it should be faster than the direct kernels */ \
+  K(int, winograd_choice, (const fg_conv *c)) \
+  K(int, winograd, (const fg_conv *c, const float *x, const float *w, const float *bias, float *y)) \
+  K(int, winograd_transpose, (const fg_conv *c, const float *y, const float *w, const float *bias, float *x)) \
+  K(int, winograd_weight, (const fg_conv *c, const float *x, const float *y, float *w))
 
 typedef struct {
   const char *isa;

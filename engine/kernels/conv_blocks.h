@@ -1,11 +1,41 @@
-/* The two innermost loops of all convolutions, for the element type that the includer names.
+/* What direct and Winograd convolution share, for the element type that the includer names.
  *
  * Before including: REAL (float or double), VECTOR (its vector type), NAME(x) (x with a type
- * suffix). A block of FG_BLOCK_ROWS x 2 vectors of accumulators stays in registers; one operand is
- * a pair of vectors, the other is broadcast element by element, so any number of rows and any depth
- * work without remainder code. */
+ * suffix). In the two innermost loops a block of FG_BLOCK_ROWS x 2 vectors of accumulators stays in
+ * registers; one operand is a pair of vectors, the other is broadcast element by element, so any
+ * number of rows and any depth work without remainder code. */
 
+#undef LANES
 #define LANES ((ptrdiff_t)(sizeof(VECTOR) / sizeof(REAL)))
+
+/* Copy the part of a channels-last array that begins at `first` (indices below 0 or beyond `size`
+ * are padding and become zeros) to a dense array of shape length x padded_channels. */
+static void NAME(copy_padded)(const REAL *in, const ptrdiff_t strides[3], const ptrdiff_t size[3],
+                              const ptrdiff_t first[3], const ptrdiff_t length[3],
+                              ptrdiff_t channels, ptrdiff_t padded_channels, REAL *to) {
+  const ptrdiff_t row = length[2] * padded_channels;
+  const ptrdiff_t begin = FG_MIN(FG_MAX(-first[2], 0), length[2]);
+  const ptrdiff_t end = FG_MAX(FG_MIN(size[2] - first[2], length[2]), begin);
+  for (ptrdiff_t a = 0; a < length[0]; a++)
+    for (ptrdiff_t b = 0; b < length[1]; b++, to += row) {
+      const ptrdiff_t d = first[0] + a, h = first[1] + b;
+      if (d < 0 || d >= size[0] || h < 0 || h >= size[1] || begin == end) {
+        memset(to, 0, row * sizeof(REAL));
+        continue;
+      }
+      const REAL *from = in + d * strides[0] + h * strides[1] + (first[2] + begin) * strides[2];
+      memset(to, 0, begin * padded_channels * sizeof(REAL));
+      memset(to + end * padded_channels, 0, (length[2] - end) * padded_channels * sizeof(REAL));
+      if (strides[2] == channels && channels == padded_channels)
+        memcpy(to + begin * channels, from, (end - begin) * channels * sizeof(REAL));
+      else
+        for (ptrdiff_t w = begin; w < end; w++, from += strides[2]) {
+          memcpy(to + w * padded_channels, from, channels * sizeof(REAL));
+          memset(to + w * padded_channels + channels, 0,
+                 (padded_channels - channels) * sizeof(REAL));
+        }
+    }
+}
 
 /* out[i, :] = start[i, :] + sum over runs r and k < run of in[i * in_step + offsets[r] + k] * w[k, :]
  * for i < rows, each row being `vectors` vectors wide; w advances through all runs. start may be
