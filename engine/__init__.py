@@ -1,0 +1,211 @@
+"""fieldgrad.engine: an eager autograd engine for the CPU.
+
+Floors, from below; each imports only its own or lower ones::
+
+    4  train/ recipe field checkpoint cli        the training loop, recipes, the command line
+    3  nn/ optim data                             modules, optimizers, loaders
+    2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
+    1  _core (Tensor, tape)  _kernels  device     NumPy arrays to C calls
+    0  kernels/ (C)   errors files                pointers, sizes, instruction sets
+
+Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.py``.
+
+>>> import fieldgrad.engine as fg
+>>> w = fg.tensor([1.0, 2.0], requires_grad=True)
+>>> loss = fg.sum(fg.exp(w) * w)
+>>> loss.backward()
+>>> w.grad.numpy().round(3).tolist()
+[5.437, 22.167]
+"""
+
+from fieldgrad.engine import errors
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine._kernels import get_num_threads, set_num_threads
+from fieldgrad.engine.autograd import (
+    detect_anomaly,
+    enable_grad,
+    grad,
+    gradcheck,
+    no_grad,
+    value_and_grad,
+)
+from fieldgrad.engine.ops import random
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    add,
+    ceil,
+    clip,
+    divide,
+    equal,
+    floor,
+    greater,
+    greater_equal,
+    isfinite,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    reciprocal,
+    round,
+    sign,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
+from fieldgrad.engine.ops.elementary import (
+    cos,
+    elu,
+    erf,
+    exp,
+    expm1,
+    gelu,
+    leaky_relu,
+    log,
+    log1p,
+    power,
+    relu,
+    sigmoid,
+    silu,
+    sin,
+    softplus,
+    tanh,
+)
+from fieldgrad.engine.ops.layout import (
+    astype,
+    broadcast_to,
+    concat,
+    expand_dims,
+    flatten,
+    flip,
+    moveaxis,
+    pad,
+    permute_dims,
+    reshape,
+    squeeze,
+    stack,
+)
+from fieldgrad.engine.ops.reduce import (
+    all,
+    any,
+    argmax,
+    argmin,
+    cumsum,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    std,
+    sum,
+    var,
+)
+from fieldgrad.engine.ops.linalg import (
+    einsum,
+    linear,
+    matmul,
+)
+from fieldgrad.engine.ops.index import (
+    scatter_add,
+    take_along_axis,
+)
+from fieldgrad.engine.ops.random import dropout, manual_seed
+from fieldgrad.engine.tensors import tensor
+
+__all__ = [
+    "Tensor",
+    "abs",
+    "add",
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "astype",
+    "broadcast_to",
+    "ceil",
+    "clip",
+    "concat",
+    "cos",
+    "cumsum",
+    "detect_anomaly",
+    "divide",
+    "dropout",
+    "einsum",
+    "elu",
+    "enable_grad",
+    "equal",
+    "erf",
+    "errors",
+    "exp",
+    "expand_dims",
+    "expm1",
+    "flatten",
+    "flip",
+    "floor",
+    "gelu",
+    "get_num_threads",
+    "grad",
+    "gradcheck",
+    "greater",
+    "greater_equal",
+    "isfinite",
+    "isnan",
+    "leaky_relu",
+    "less",
+    "less_equal",
+    "linear",
+    "log",
+    "log1p",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logsumexp",
+    "manual_seed",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "moveaxis",
+    "multiply",
+    "negative",
+    "no_grad",
+    "not_equal",
+    "pad",
+    "permute_dims",
+    "power",
+    "prod",
+    "random",
+    "reciprocal",
+    "relu",
+    "reshape",
+    "round",
+    "scatter_add",
+    "set_num_threads",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "softplus",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "subtract",
+    "sum",
+    "take_along_axis",
+    "tanh",
+    "tensor",
+    "value_and_grad",
+    "var",
+    "where",
+]

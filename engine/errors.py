@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "FieldgradError",
     "FileError",
+    "GradientError",
     "MissingExtra",
     "RecipeError",
     "ShapeError",
@@ -34,6 +35,10 @@ class ShapeError(FieldgradError, ValueError):
 
 class DTypeError(FieldgradError, TypeError):
     """An array or argument of the wrong kind."""
+
+
+class GradientError(FieldgradError, RuntimeError):
+    """A gradient that cannot be computed: no path, a used-up tape, a value changed in place."""
 
 
 class DataError(FieldgradError, ValueError):

@@ -1,0 +1,199 @@
+"""The CPU's table: kernel name to callable, arrays and attributes in, array out.
+
+An op names its kernel; what runs under that name is decided here and nowhere else. Another device
+brings another table, and no op changes. Most entries are C (``_kernels.pyx``); where NumPy is
+already at memory speed (copies, views, indexing, comparisons) it is used as it is.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldgrad.engine import _kernels
+
+__all__ = ["KERNELS", "axes_of"]
+
+Array = NDArray[Any]
+
+
+def axes_of(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Axes as sorted non-negative integers; None means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = (axis,) if isinstance(axis, (int, np.integer)) else axis
+    return tuple(sorted(int(a) + ndim if a < 0 else int(a) for a in axes))
+
+
+def _reduction(name: str, numpy: Callable[..., Any]) -> Callable[..., Array]:
+    """C for non-empty floating arrays, NumPy for the rest."""
+
+    def reduce(
+        x: Array, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
+    ) -> Array:
+        axes = axes_of(axis, x.ndim)
+        if x.size and x.dtype in (np.float32, np.float64):
+            return _kernels.reduce(name, x, axes, keepdims)
+        return np.asarray(numpy(x, axis=axes, keepdims=keepdims))
+
+    return reduce
+
+
+def _array(function: Callable[..., Any]) -> Callable[..., Array]:
+    """NumPy gives scalars for 0-d results; kernels give arrays."""
+
+    def kernel(*arrays: Any, **attributes: Any) -> Array:
+        return np.asarray(function(*arrays, **attributes))
+
+    return kernel
+
+
+def _getitem(x: Array, *, index: Any) -> Array:
+    return np.asarray(x[index])
+
+
+def _setitem(x: Array, value: Array, *, index: Any) -> Array:
+    out = x.copy(order="K")
+    out[index] = value
+    return out
+
+
+def _index_add(g: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
+    out = np.zeros(shape, g.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    repeats = any(isinstance(p, (list, np.ndarray)) and np.asarray(p).dtype != bool for p in parts)
+    if repeats:
+        np.add.at(out, index, g)
+    else:
+        out[index] = g
+    return out
+
+
+def _scatter_add(g: Array, index: Array, *, axis: int, size: int) -> Array:
+    shape = list(g.shape)
+    shape[axis] = size
+    out = np.zeros(shape, g.dtype)
+    where = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    where[axis] = index
+    np.add.at(out, tuple(where), g)
+    return out
+
+
+def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: float) -> Array:
+    if mode != "constant":
+        return np.pad(x, padding, mode=mode)  # type: ignore[call-overload]
+    shape = [n + before + after for n, (before, after) in zip(x.shape, padding, strict=True)]
+    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    out = _kernels.empty(shape, x.dtype, order)
+    out.fill(value)
+    out[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, padding, strict=True))] = x
+    return out
+
+
+def _concat(arrays: Sequence[Array], *, axis: int) -> Array:
+    """Join along an axis, keeping the memory order of the first array."""
+    first = arrays[0]
+    shape = list(first.shape)
+    shape[axis] = sum(a.shape[axis] for a in arrays)
+    order = sorted(range(first.ndim), key=lambda i: -abs(first.strides[i]))
+    out = _kernels.empty(shape, np.result_type(*arrays), order)
+    start = 0
+    for a in arrays:
+        stop = start + a.shape[axis]
+        out[(slice(None),) * (axis % first.ndim) + (slice(start, stop),)] = a
+        start = stop
+    return out
+
+
+def _einsum(arrays: Sequence[Array], *, subscripts: str) -> Array:
+    return np.asarray(np.einsum(subscripts, *arrays, optimize=True))
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    # Elementwise: C loops for float32 and float64, the ufunc for every other dtype.
+    **{
+        name: _kernels.Elementwise(name, ufunc)
+        for name, ufunc in {
+            "add": np.add,
+            "subtract": np.subtract,
+            "multiply": np.multiply,
+            "divide": np.divide,
+            "power": np.power,
+            "maximum": np.maximum,
+            "minimum": np.minimum,
+            "negative": np.negative,
+            "abs": np.abs,
+            "sign": np.sign,
+            "square": np.square,
+            "reciprocal": np.reciprocal,
+            "sqrt": np.sqrt,
+            "exp": np.exp,
+            "expm1": np.expm1,
+            "log": np.log,
+            "log1p": np.log1p,
+            "sin": np.sin,
+            "cos": np.cos,
+            "tanh": np.tanh,
+            "clip": np.clip,
+            "floor": np.floor,
+            "ceil": np.ceil,
+            "round": np.rint,
+            "erf": None,
+            "sigmoid": None,
+            "softplus": None,
+            "silu": None,
+            "gelu": None,
+            "relu": None,
+            "leaky_relu": None,
+            "leaky_relu_grad": None,
+            "elu": None,
+        }.items()
+    },
+    **{
+        f.__name__: _array(f)
+        for f in (
+            np.equal,
+            np.not_equal,
+            np.less,
+            np.less_equal,
+            np.greater,
+            np.greater_equal,
+            np.logical_and,
+            np.logical_or,
+            np.logical_xor,
+            np.logical_not,
+            np.isnan,
+            np.isfinite,
+        )
+    },
+    "where": _array(np.where),
+    # Layout: views where NumPy gives one.
+    "alias": lambda x: x.view(),
+    "astype": lambda x, dtype: x.astype(dtype),
+    "reshape": lambda x, shape: x.reshape(shape),
+    "permute_dims": lambda x, axes: x.transpose(axes),
+    "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
+    "flip": lambda x, axis: np.flip(x, axis),
+    "pad": _pad,
+    "concat": _concat,
+    # Reductions and scans.
+    "sum": _reduction("sum", np.sum),
+    "max": _reduction("max", np.max),
+    "min": _reduction("min", np.min),
+    "prod": _array(np.prod),
+    "cumsum": _array(np.cumsum),
+    "argmax": _array(np.argmax),
+    "argmin": _array(np.argmin),
+    "all": _array(np.all),
+    "any": _array(np.any),
+    # Linear algebra.
+    "matmul": _array(np.matmul),
+    "einsum": _einsum,
+    # Indexing.
+    "getitem": _getitem,
+    "setitem": _setitem,
+    "index_add": _index_add,
+    "take_along_axis": lambda x, index, axis: np.take_along_axis(x, index, axis),
+    "scatter_add": _scatter_add,
+}

@@ -1,0 +1,115 @@
+"""How an op is declared: one block with signature, documentation, kernel, shape rule and gradient.
+
+Example: the whole of ``erf``, apart from its line of C in ``kernels/elementwise.h``::
+
+    @op(kernel="erf", floating=True, samples=reals)
+    def erf(x, /):
+        \"\"\"Gauss error function, elementwise.\"\"\"
+
+    @erf.vjp
+    def _(g, x):
+        return g * (2 / sqrt(pi)) * exp(-x * x)
+
+Parameters before the ``/`` are tensors, the others are attributes. A rule's parameter names say what
+the tape keeps: ``out``, an input, ``<input>_shape``, an attribute, an auxiliary array of the kernel,
+or ``needs``. Broadcasting is undone by the tape, never in a rule.
+
+A function with a body beyond its documentation is a *fused* op: the body says the same in simpler
+ops. It is the test oracle, and what is differentiated for second derivatives when the rule is a
+``fused_vjp`` that calls kernels.
+"""
+
+import dis
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from fieldgrad.engine._core import TABLE, Op, Tensor
+from fieldgrad.engine.device import KERNELS
+
+__all__ = ["TABLE", "op"]
+
+P = ParamSpec("P")
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+
+
+class TypedOp(Protocol[P]):
+    """What type checkers see of an op: its function's parameters, and the rule decorators."""
+
+    name: str
+    kernel: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    def vjp(self, rule: Rule, /) -> Rule: ...
+    def fused_vjp(self, rule: Rule, /) -> Rule: ...
+
+
+def op(
+    kernel: str,
+    *,
+    samples: Callable[..., Any],
+    shape: Callable[..., tuple[int, ...]] | None = None,
+    floating: bool = False,
+    differentiable: bool = True,
+    view: bool = False,
+    variadic: bool = False,
+    aux: Sequence[str] = (),
+    keeps_dtype: Sequence[str] = (),
+) -> Callable[[Callable[P, Any]], TypedOp[P]]:
+    """Declare an op and enter it in the table.
+
+    Parameters
+    ----------
+    kernel : str
+        Name in the device's table (`fieldgrad.engine.device`).
+    samples : callable
+        ``samples(rng)`` gives the calls that the op-table test suite makes (`engine.samples`).
+    shape : callable, optional
+        Rule from `engine.shapes`: input shapes and attributes to the output's shape, or a
+        `ShapeError` that teaches. Without it inputs broadcast elementwise.
+    floating : bool, default False
+        Integers and booleans are converted to float32 first.
+    differentiable : bool, default True
+        Whether a rule follows.
+    view : bool, default False
+        The output may share the first input's memory.
+    variadic : bool, default False
+        The one tensor parameter is a sequence of tensors.
+    aux : sequence of str
+        Names of further arrays that the kernel returns after the output, for the rule.
+    keeps_dtype : sequence of str
+        Inputs that take no part in dtype promotion (indices, masks).
+    """
+
+    def declare(function: Callable[P, Any]) -> TypedOp[P]:
+        parameters = inspect.signature(function).parameters.values()
+        tensors = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        attributes = [p for p in parameters if p.kind is not p.POSITIONAL_ONLY]
+        declared = Op(
+            function.__name__,
+            KERNELS[kernel],
+            inputs=[p.name for p in tensors],
+            defaults={p.name: ... if p.default is p.empty else p.default for p in attributes},
+            n_optional=sum(p.default is not p.empty for p in tensors),
+            variadic=variadic,
+            floating=floating,
+            differentiable=differentiable,
+            view=view,
+            shape=shape,
+            samples=samples,
+            aux=aux,
+            keeps_dtype=keeps_dtype,
+            composite=function if _has_body(function) else None,
+        )
+        for name in ("__doc__", "__name__", "__qualname__", "__module__", "__annotations__"):
+            setattr(declared, name, getattr(function, name))
+        declared.__wrapped__ = function
+        TABLE[declared.name] = declared
+        return declared
+
+    return declare
+
+
+def _has_body(function: Callable[..., Any]) -> bool:
+    """Whether the function does anything: a body of documentation alone calls nothing."""
+    return any("CALL" in instruction.opname for instruction in dis.get_instructions(function))

@@ -1,0 +1,10 @@
+"""Every op, by subject.
+
+arithmetic  add … clip, comparisons, where
+elementary  exp, log, trigonometry, erf, activations
+layout      reshape, permute_dims, concat, pad, flip, …
+reduce      sum, mean, max, cumsum, logsumexp, …
+linalg      matmul, linear, einsum
+index       getitem and its adjoint, take_along_axis, scatter_add
+random      the engine's generator, dropout
+"""

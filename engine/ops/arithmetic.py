@@ -1,0 +1,268 @@
+"""Arithmetic, comparison and selection, elementwise with broadcasting."""
+
+from fieldgrad.engine.op import op
+from fieldgrad.engine.samples import (
+    pairs,
+    positives,
+    reals,
+    selections,
+    with_attributes,
+)
+
+
+
+
+@op(kernel="add", samples=pairs)
+def add(x, y, /):
+    """x + y, elementwise."""
+
+
+@add.vjp
+def _(g):
+    return g, g
+
+
+@op(kernel="subtract", samples=pairs)
+def subtract(x, y, /):
+    """x - y, elementwise."""
+
+
+@subtract.vjp
+def _(g, needs):
+    return g, -g if needs[1] else None
+
+
+@op(kernel="multiply", samples=pairs)
+def multiply(x, y, /):
+    """x · y, elementwise."""
+
+
+@multiply.vjp
+def _(g, x, y, needs):
+    return g * y if needs[0] else None, g * x if needs[1] else None
+
+
+@op(kernel="divide", floating=True, samples=pairs)
+def divide(x, y, /):
+    """x / y, elementwise; integers divide as float32."""
+
+
+@divide.vjp
+def _(g, out, y, needs):
+    gx = g / y
+    return gx, -gx * out if needs[1] else None
+
+
+@op(kernel="maximum", samples=pairs)
+def maximum(x, y, /):
+    """The larger of x and y, elementwise; NaN if either is NaN.
+
+    Notes
+    -----
+    Where x and y are equal each gets half of the gradient.
+    """
+
+
+@maximum.vjp
+def _(g, x, y):
+    to_x = where(x == y, 0.5, (x > y).astype(g.dtype))
+    return g * to_x, g * (1.0 - to_x)
+
+
+@op(kernel="minimum", samples=pairs)
+def minimum(x, y, /):
+    """The smaller of x and y, elementwise; NaN if either is NaN.
+
+    Notes
+    -----
+    Where x and y are equal each gets half of the gradient.
+    """
+
+
+@minimum.vjp
+def _(g, x, y):
+    to_x = where(x == y, 0.5, (x < y).astype(g.dtype))
+    return g * to_x, g * (1.0 - to_x)
+
+
+@op(kernel="negative", samples=reals)
+def negative(x, /):
+    """-x, elementwise."""
+
+
+@negative.vjp
+def _(g):
+    return -g
+
+
+@op(kernel="abs", samples=reals)
+def abs(x, /):
+    """Absolute value, elementwise; the gradient at 0 is 0."""
+
+
+@abs.vjp
+def _(g, x):
+    return g * sign(x)
+
+
+@op(kernel="sign", samples=reals)
+def sign(x, /):
+    """-1, 0 or 1 by the sign of x; the gradient is 0."""
+
+
+@sign.vjp
+def _(g):
+    return g * 0.0
+
+
+@op(kernel="square", samples=reals)
+def square(x, /):
+    """x², elementwise."""
+
+
+@square.vjp
+def _(g, x):
+    return g * (x * 2.0)
+
+
+@op(kernel="sqrt", floating=True, samples=positives)
+def sqrt(x, /):
+    """Square root, elementwise.
+
+    Notes
+    -----
+    Where the incoming gradient is 0 the result is 0, also at x = 0, so that a value masked out later
+    does not turn into NaN.
+    """
+
+
+@sqrt.vjp
+def _(g, out):
+    return where(g == 0, 0.0, g * 0.5 / out)
+
+
+@op(kernel="reciprocal", floating=True, samples=positives)
+def reciprocal(x, /):
+    """1 / x, elementwise."""
+
+
+@reciprocal.vjp
+def _(g, out):
+    return -g * out * out
+
+
+@op(
+    kernel="clip",
+    samples=with_attributes(reals, {"min": -0.52, "max": 0.73}, {"min": 0.0, "max": float("inf")}),
+)
+def clip(x, /, min=float("-inf"), max=float("inf")):
+    """x limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside."""
+
+
+@clip.vjp
+def _(g, x, min, max):
+    return g * logical_and(x >= min, x <= max).astype(g.dtype)
+
+
+@op(kernel="floor", samples=reals)
+def floor(x, /):
+    """The largest integer not above x; the gradient is 0."""
+
+
+@floor.vjp
+def _(g):
+    return g * 0.0
+
+
+@op(kernel="ceil", samples=reals)
+def ceil(x, /):
+    """The smallest integer not below x; the gradient is 0."""
+
+
+@ceil.vjp
+def _(g):
+    return g * 0.0
+
+
+@op(kernel="round", samples=reals)
+def round(x, /):
+    """The nearest integer, halves to even; the gradient is 0."""
+
+
+@round.vjp
+def _(g):
+    return g * 0.0
+
+
+@op(kernel="where", samples=selections, keeps_dtype=("condition",))
+def where(condition, x, y, /):
+    """x where condition holds, y elsewhere.
+
+    Notes
+    -----
+    The gradient of the branch not taken is exactly 0, even if that branch is infinite.
+    """
+
+
+@where.vjp
+def _(g, condition, needs):
+    return (
+        None,
+        where(condition, g, 0.0) if needs[1] else None,
+        where(condition, 0.0, g) if needs[2] else None,
+    )
+
+
+@op(kernel="equal", samples=pairs, differentiable=False)
+def equal(x, y, /):
+    """Whether x == y, elementwise."""
+
+
+@op(kernel="not_equal", samples=pairs, differentiable=False)
+def not_equal(x, y, /):
+    """Whether x != y, elementwise."""
+
+
+@op(kernel="less", samples=pairs, differentiable=False)
+def less(x, y, /):
+    """Whether x < y, elementwise."""
+
+
+@op(kernel="less_equal", samples=pairs, differentiable=False)
+def less_equal(x, y, /):
+    """Whether x <= y, elementwise."""
+
+
+@op(kernel="greater", samples=pairs, differentiable=False)
+def greater(x, y, /):
+    """Whether x > y, elementwise."""
+
+
+@op(kernel="greater_equal", samples=pairs, differentiable=False)
+def greater_equal(x, y, /):
+    """Whether x >= y, elementwise."""
+
+
+@op(kernel="logical_and", samples=pairs, differentiable=False)
+def logical_and(x, y, /):
+    """Whether both are true (not zero), elementwise."""
+
+
+@op(kernel="logical_or", samples=pairs, differentiable=False)
+def logical_or(x, y, /):
+    """Whether one of both is true (not zero), elementwise."""
+
+
+@op(kernel="logical_not", samples=reals, differentiable=False)
+def logical_not(x, /):
+    """Whether x is false (zero), elementwise."""
+
+
+@op(kernel="isnan", samples=reals, differentiable=False)
+def isnan(x, /):
+    """Whether x is NaN, elementwise."""
+
+
+@op(kernel="isfinite", samples=reals, differentiable=False)
+def isfinite(x, /):
+    """Whether x is neither NaN nor infinite, elementwise."""

@@ -1,0 +1,219 @@
+"""Elementary and special functions and activations, elementwise."""
+
+import math
+
+from fieldgrad.engine.op import op
+from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.samples import gradient_pairs, positive_pairs, positives, reals, with_attributes
+
+
+@op(kernel="exp", floating=True, samples=reals)
+def exp(x, /):
+    """e to the power x, elementwise."""
+
+
+@exp.vjp
+def _(g, out):
+    return g * out
+
+
+@op(kernel="expm1", floating=True, samples=reals)
+def expm1(x, /):
+    """exp(x) - 1, elementwise, accurate near 0."""
+
+
+@expm1.vjp
+def _(g, out):
+    return g * (out + 1.0)
+
+
+@op(kernel="log", floating=True, samples=positives)
+def log(x, /):
+    """Natural logarithm, elementwise.
+
+    Notes
+    -----
+    Where the incoming gradient is 0 the result is 0, also at x = 0, so that a value masked out later
+    does not turn into NaN.
+    """
+
+
+@log.vjp
+def _(g, x):
+    return where(g == 0, 0.0, g / x)
+
+
+@op(kernel="power", samples=positive_pairs)
+def power(x, y, /):
+    """x to the power y, elementwise.
+
+    Notes
+    -----
+    The gradient with respect to y is x^y ln x, and 0 where x <= 0 (the exponent of a negative base
+    has no derivative among the reals). The gradient with respect to x at x = 0 is 0 for y = 0.
+    """
+
+
+@power.vjp
+def _(g, out, x, y, needs):
+    gx = g * where(y == 0, 0.0, y * power(x, y - 1)) if needs[0] else None
+    if not needs[1]:
+        return gx, None
+    positive = x > 0
+    return gx, where(positive, g * out * log(where(positive, x, 1.0)), 0.0)
+
+
+@op(kernel="log1p", floating=True, samples=positives)
+def log1p(x, /):
+    """log(1 + x), elementwise, accurate near 0."""
+
+
+@log1p.vjp
+def _(g, x):
+    return g / (x + 1.0)
+
+
+@op(kernel="sin", floating=True, samples=reals)
+def sin(x, /):
+    """Sine of an angle in radians, elementwise."""
+
+
+@sin.vjp
+def _(g, x):
+    return g * cos(x)
+
+
+@op(kernel="cos", floating=True, samples=reals)
+def cos(x, /):
+    """Cosine of an angle in radians, elementwise."""
+
+
+@cos.vjp
+def _(g, x):
+    return -g * sin(x)
+
+
+@op(kernel="tanh", floating=True, samples=reals)
+def tanh(x, /):
+    """Hyperbolic tangent, elementwise."""
+
+
+@tanh.vjp
+def _(g, out):
+    return g * (1.0 - out * out)
+
+
+@op(kernel="erf", floating=True, samples=reals)
+def erf(x, /):
+    """Gauss error function, elementwise."""
+
+
+@erf.vjp
+def _(g, x):
+    return g * (2.0 / math.sqrt(math.pi)) * exp(-x * x)
+
+
+@op(kernel="sigmoid", floating=True, samples=reals)
+def sigmoid(x, /):
+    """1 / (1 + exp(-x)), elementwise."""
+
+
+@sigmoid.vjp
+def _(g, out):
+    return g * (out * (1.0 - out))
+
+
+@op(kernel="softplus", floating=True, samples=reals)
+def softplus(x, /):
+    """log(1 + exp(x)), elementwise; never overflows."""
+
+
+@softplus.vjp
+def _(g, x):
+    return g * sigmoid(x)
+
+
+@op(kernel="silu", floating=True, samples=reals)
+def silu(x, /):
+    """x · sigmoid(x), elementwise (also called swish)."""
+
+
+@silu.vjp
+def _(g, x):
+    s = sigmoid(x)
+    return g * (s * (1.0 + x * (1.0 - s)))
+
+
+@op(kernel="gelu", floating=True, samples=reals)
+def gelu(x, /):
+    """x · Φ(x) with Φ the normal distribution function, elementwise (the exact form with erf).
+
+    References
+    ----------
+    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, arXiv:1606.08415.
+    """
+
+
+@gelu.vjp
+def _(g, x):
+    density = exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
+    return g * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + x * density)
+
+
+@op(kernel="relu", floating=True, samples=reals)
+def relu(x, /):
+    """max(x, 0), elementwise; the gradient at 0 is 0."""
+
+
+@relu.vjp
+def _(g, out):
+    return leaky_relu_grad(g, out, negative_slope=0.0)
+
+
+@op(
+    kernel="leaky_relu",
+    floating=True,
+    samples=with_attributes(reals, {}, {"negative_slope": 0.2}),
+)
+def leaky_relu(x, /, negative_slope=0.01):
+    """x where positive, negative_slope · x elsewhere (negative_slope > 0).
+
+    Notes
+    -----
+    The gradient at 0 is negative_slope. The rule keeps the output, whose sign is that of x.
+    """
+
+
+@leaky_relu.vjp
+def _(g, out, negative_slope):
+    return leaky_relu_grad(g, out, negative_slope=negative_slope)
+
+
+@op(
+    kernel="leaky_relu_grad",
+    floating=True,
+    samples=with_attributes(gradient_pairs, {"negative_slope": 0.1}),
+)
+def leaky_relu_grad(g, y, /, negative_slope=0.01):
+    """g where y > 0, negative_slope · g elsewhere: the gradient of leaky_relu in one pass."""
+
+
+@leaky_relu_grad.vjp
+def _(g, y, negative_slope):
+    return leaky_relu_grad(g, y, negative_slope=negative_slope), None
+
+
+@op(kernel="elu", floating=True, samples=with_attributes(reals, {}, {"alpha": 0.5}))
+def elu(x, /, alpha=1.0):
+    """x where positive, alpha · (exp(x) - 1) elsewhere.
+
+    References
+    ----------
+    Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
+    Units", ICLR 2016, arXiv:1511.07289.
+    """
+
+
+@elu.vjp
+def _(g, out, alpha):
+    return g * where(out > 0, 1.0, out + alpha)

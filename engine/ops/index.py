@@ -1,0 +1,96 @@
+"""Indexing, gathering and scattering."""
+
+from fieldgrad.engine import samples, shapes
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.op import op
+
+
+@op(kernel="getitem", view=True, shape=shapes.any_index, samples=samples.indices)
+def getitem(x, /, index):
+    """x[index] with NumPy's basic, boolean and integer-array indexing."""
+
+
+@getitem.vjp
+def _(g, x_shape, index):
+    return index_add(g, index=index, shape=x_shape)
+
+
+@op(kernel="index_add", shape=shapes.index_add, samples=samples.index_adds)
+def index_add(g, /, index, shape):
+    """Zeros of a shape with g added at index: what getitem's gradient needs; repeats add up."""
+
+
+@index_add.vjp
+def _(g, index):
+    return getitem(g, index=index)
+
+
+@op(kernel="setitem", shape=shapes.set_index, samples=samples.assignments)
+def setitem(x, value, /, index):
+    """A copy of x with value (broadcast) written at index."""
+
+
+@setitem.vjp
+def _(g, value_shape, index, needs):
+    gx = setitem(g, 0.0, index=index) if needs[0] else None
+    if not needs[1]:
+        return gx, None
+    return gx, _undo_broadcast(g[index], value_shape)
+
+
+def _undo_broadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
+    lead = g.ndim - len(shape)
+    axes = tuple(i for i in range(g.ndim) if i < lead or shape[i - lead] == 1 != g.shape[i])
+    return g.sum(axis=axes, keepdims=True).reshape(shape) if axes else g
+
+
+@op(
+    kernel="take_along_axis",
+    shape=shapes.take_along_axis,
+    samples=samples.takes,
+    keeps_dtype=("index",),
+)
+def take_along_axis(x, index, /, axis):
+    """The elements of x at integer positions along one axis (PyTorch's gather).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    index : Tensor or array of int
+        Same shape as x except along axis.
+    axis : int
+        The axis that index counts along.
+    """
+
+
+@take_along_axis.vjp
+def _(g, x_shape, index, axis):
+    return scatter_add(g, index, axis=axis, size=x_shape[axis]), None
+
+
+@op(
+    kernel="scatter_add",
+    shape=shapes.scatter_add,
+    samples=samples.scatters,
+    keeps_dtype=("index",),
+)
+def scatter_add(g, index, /, axis, size):
+    """Zeros, size long along axis, with g added at integer positions along that axis.
+
+    Parameters
+    ----------
+    g : Tensor
+        Values to add.
+    index : Tensor or array of int
+        Same shape as g; equal positions add up.
+    axis : int
+        The axis that index counts along.
+    size : int
+        Length of that axis in the result.
+    """
+
+
+@scatter_add.vjp
+def _(g, index, axis):
+    return take_along_axis(g, index, axis=axis), None

@@ -1,0 +1,129 @@
+"""Matrix products."""
+
+from collections.abc import Sequence
+
+from fieldgrad.engine import samples, shapes
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.errors import ShapeError
+from fieldgrad.engine.op import op
+from fieldgrad.engine.ops.layout import broadcast_to, expand_dims, permute_dims, reshape
+
+
+@op(kernel="matmul", shape=shapes.matmul, samples=samples.matrices)
+def matmul(x, y, /):
+    """Matrix product of the last two axes; leading axes broadcast, 1-d arrays are vectors.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (…, n, k) or (k,).
+    y : Tensor
+        Shape (…, k, m) or (k,).
+
+    Returns
+    -------
+    Tensor
+        Shape (…, n, m), without the axis of an input that was a vector.
+    """
+
+
+@matmul.vjp
+def _(g, x, y, needs):
+    if x.ndim == 1 and y.ndim == 1:
+        return g * y, g * x
+    if x.ndim == 1:
+        gx = matmul(y, expand_dims(g, axis=-1)) if needs[0] else None
+        gx = None if gx is None else reshape(gx, gx.shape[:-1])
+        return gx, expand_dims(x, axis=-1) * expand_dims(g, axis=-2) if needs[1] else None
+    if y.ndim == 1:
+        gx = expand_dims(g, axis=-1) * y if needs[0] else None
+        if not needs[1]:
+            return gx, None
+        gy = matmul(_transpose(x), expand_dims(g, axis=-1))
+        return gx, reshape(gy, gy.shape[:-1])
+    return (
+        matmul(g, _transpose(y)) if needs[0] else None,
+        matmul(_transpose(x), g) if needs[1] else None,
+    )
+
+
+def _transpose(x: Tensor) -> Tensor:
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
+    """x · weightᵀ + bias.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (…, in).
+    weight : Tensor
+        Shape (out, in).
+    bias : Tensor, optional
+        Shape (out,).
+
+    Returns
+    -------
+    Tensor
+        Shape (…, out).
+    """
+    if x.shape[-1:] != weight.shape[1:]:
+        raise ShapeError(
+            f"linear: x has {x.shape[-1] if x.ndim else 'no'} features (shape {x.shape}), but weight "
+            f"{weight.shape} expects {weight.shape[1]}. Set in_features to the size of x's last axis."
+        )
+    y = matmul(x, weight.T)
+    return y if bias is None else y + bias
+
+
+@op(kernel="einsum", variadic=True, shape=shapes.einsum, samples=samples.contractions)
+def contract(arrays, /, subscripts):
+    """Sum of products over named indices: einsum with explicit subscripts, each index once a term."""
+
+
+@contract.vjp
+def _(g, arrays, subscripts, needs):
+    terms, output = subscripts.split("->")
+    terms = terms.split(",")
+    gradients = []
+    for i, (term, need) in enumerate(zip(terms, needs, strict=True)):
+        if not need:
+            gradients.append(None)
+            continue
+        others = [t for j, t in enumerate(terms) if j != i]
+        present = [a for a in term if a in output or any(a in t for t in others)]
+        factors = [g] + [x for j, x in enumerate(arrays) if j != i]
+        part = contract(factors, ",".join([output, *others]) + "->" + "".join(present))
+        # Indices of this term alone were summed by themselves: every element gets the same.
+        sizes = dict(zip(term, arrays[i].shape, strict=True))
+        part = reshape(part, tuple(sizes[a] if a in present else 1 for a in term))
+        gradients.append(broadcast_to(part, arrays[i].shape))
+    return tuple(gradients)
+
+
+def einsum(subscripts: str, *arrays: Tensor) -> Tensor:
+    """Einstein summation, as `numpy.einsum`.
+
+    Parameters
+    ----------
+    subscripts : str
+        For example "bij,bjk->bik". Without "->" the indices that occur once are kept, in
+        alphabetical order. "..." and an index repeated within one term are not supported.
+    *arrays : Tensor
+        One for each term.
+    """
+    subscripts = subscripts.replace(" ", "")
+    if "." in subscripts:
+        raise ShapeError(f"einsum: {subscripts!r}: '...' is not supported; name every axis.")
+    if "->" not in subscripts:
+        letters = subscripts.replace(",", "")
+        kept = sorted(a for a in set(letters) if letters.count(a) == 1)
+        subscripts = f"{subscripts}->{''.join(kept)}"
+    for term in subscripts.replace("->", ",").split(","):
+        if len(set(term)) != len(term):
+            raise ShapeError(
+                f"einsum: {subscripts!r}: term {term!r} has an index twice; take the diagonal first."
+            )
+    return contract(arrays, subscripts)
+

@@ -1,0 +1,132 @@
+"""Reductions and scans.
+
+Sums accumulate in float64 over runs in a fixed order: results do not depend on the number of
+threads. NaN goes through, as in NumPy.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fieldgrad.engine import samples, shapes
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.op import op
+from fieldgrad.engine.ops.arithmetic import equal, sqrt, square, where
+from fieldgrad.engine.ops.elementary import exp, log
+from fieldgrad.engine.ops.layout import broadcast_to, flip, reshape
+
+Axis = int | Sequence[int] | None
+
+
+def _keep(x: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
+    """x with its reduced axes of length 1 put back."""
+    return reshape(x, shapes.reduction(shape, axis=axis, keepdims=True))
+
+
+@op(kernel="sum", shape=shapes.reduction, samples=samples.axes)
+def sum(x, /, axis=None, keepdims=False):
+    """Sum over axes (default: all)."""
+
+
+@sum.vjp
+def _(g, x_shape, axis):
+    return broadcast_to(_keep(g, x_shape, axis), x_shape)
+
+
+def mean(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Arithmetic mean over axes (default: all)."""
+    count = math.prod(x.shape[a] for a in shapes.normalize_axes(axis, x.ndim, "mean"))
+    total = sum(x if x.dtype.kind in "fc" else x.astype(np.float32), axis=axis, keepdims=keepdims)
+    return total * (1.0 / count if count else math.nan)
+
+
+def var(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """Variance over axes: squared deviations summed, divided by count - correction."""
+    count = math.prod(x.shape[a] for a in shapes.normalize_axes(axis, x.ndim, "var"))
+    centered = x - mean(x, axis=axis, keepdims=True)
+    scale = 1.0 / (count - correction) if count > correction else math.nan
+    return sum(square(centered), axis=axis, keepdims=keepdims) * scale
+
+
+def std(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """Standard deviation over axes: the square root of `var`."""
+    return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+
+
+@op(kernel="max", shape=shapes.extremum, samples=samples.axes)
+def max(x, /, axis=None, keepdims=False):
+    """Maximum over axes (default: all); equal maxima share the gradient evenly."""
+
+
+@max.vjp
+def _(g, x, out, axis):
+    return _share(g, x, out, axis)
+
+
+@op(kernel="min", shape=shapes.extremum, samples=samples.axes)
+def min(x, /, axis=None, keepdims=False):
+    """Minimum over axes (default: all); equal minima share the gradient evenly."""
+
+
+@min.vjp
+def _(g, x, out, axis):
+    return _share(g, x, out, axis)
+
+
+def _share(g: Tensor, x: Tensor, out: Tensor, axis: Axis) -> Tensor:
+    chosen = equal(x, _keep(out, x.shape, axis)).astype(g.dtype)
+    return _keep(g, x.shape, axis) * (chosen / sum(chosen, axis=axis, keepdims=True))
+
+
+@op(kernel="prod", shape=shapes.reduction, samples=samples.axes)
+def prod(x, /, axis=None, keepdims=False):
+    """Product over axes (default: all).
+
+    Notes
+    -----
+    The gradient divides the product by each factor and so is NaN where a factor is 0.
+    """
+
+
+@prod.vjp
+def _(g, x, out, axis):
+    return _keep(g * out, x.shape, axis) / x
+
+
+@op(kernel="cumsum", shape=lambda x, *, axis: x, samples=samples.scans)
+def cumsum(x, /, axis):
+    """Cumulative sum along an axis."""
+
+
+@cumsum.vjp
+def _(g, axis):
+    return flip(cumsum(flip(g, axis), axis), axis)
+
+
+@op(kernel="argmax", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
+def argmax(x, /, axis=None, keepdims=False):
+    """Index of the first maximum along an axis (default: of the flattened array)."""
+
+
+@op(kernel="argmin", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
+def argmin(x, /, axis=None, keepdims=False):
+    """Index of the first minimum along an axis (default: of the flattened array)."""
+
+
+@op(kernel="all", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
+def all(x, /, axis=None, keepdims=False):
+    """Whether all elements along axes are true."""
+
+
+@op(kernel="any", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
+def any(x, /, axis=None, keepdims=False):
+    """Whether any element along axes is true."""
+
+
+def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over axes, without overflow."""
+    top = max(x, axis=axis, keepdims=True).detach()
+    top = where(top.data == -np.inf, 0.0, top)
+    total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
+    return total if keepdims else reshape(total, shapes.reduction(x.shape, axis=axis))

@@ -1,0 +1,38 @@
+"""Making tensors."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fieldgrad.engine._core import Tensor
+
+__all__ = ["tensor"]
+
+
+def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Make a tensor from numbers, nested lists or an array.
+
+    Parameters
+    ----------
+    data : array_like
+        Arrays are wrapped without a copy unless dtype asks for one; Python floats become float32.
+    dtype : dtype, optional
+        Convert to this dtype.
+    requires_grad : bool, default False
+        Whether ``backward`` shall compute a gradient for it.
+
+    Returns
+    -------
+    Tensor
+        Of data's shape.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.tensor([[1, 2], [3, 4]], dtype="float32").sum().item()
+    10.0
+    """
+    if dtype is not None:
+        data = np.asarray(data.data if isinstance(data, Tensor) else data, dtype=dtype)
+    return Tensor(data, requires_grad=requires_grad)
