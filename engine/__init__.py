@@ -60,6 +60,7 @@ from fieldgrad.engine.ops.arithmetic import (
     subtract,
     where,
 )
+from fieldgrad.engine.ops.creation import ones, tensor, zeros
 from fieldgrad.engine.ops.elementary import (
     cos,
     elu,
@@ -78,6 +79,10 @@ from fieldgrad.engine.ops.elementary import (
     softplus,
     tanh,
 )
+from fieldgrad.engine.ops.index import (
+    scatter_add,
+    take_along_axis,
+)
 from fieldgrad.engine.ops.layout import (
     astype,
     broadcast_to,
@@ -92,6 +97,12 @@ from fieldgrad.engine.ops.layout import (
     squeeze,
     stack,
 )
+from fieldgrad.engine.ops.linalg import (
+    einsum,
+    linear,
+    matmul,
+)
+from fieldgrad.engine.ops.random import dropout, manual_seed
 from fieldgrad.engine.ops.reduce import (
     all,
     any,
@@ -107,17 +118,6 @@ from fieldgrad.engine.ops.reduce import (
     sum,
     var,
 )
-from fieldgrad.engine.ops.linalg import (
-    einsum,
-    linear,
-    matmul,
-)
-from fieldgrad.engine.ops.index import (
-    scatter_add,
-    take_along_axis,
-)
-from fieldgrad.engine.ops.random import dropout, manual_seed
-from fieldgrad.engine.tensors import tensor
 
 __all__ = [
     "Tensor",
@@ -179,6 +179,7 @@ __all__ = [
     "negative",
     "no_grad",
     "not_equal",
+    "ones",
     "pad",
     "permute_dims",
     "power",
@@ -208,4 +209,5 @@ __all__ = [
     "value_and_grad",
     "var",
     "where",
+    "zeros",
 ]

@@ -188,7 +188,9 @@ def gradcheck(
     else:
         found = grad(y, leaves, allow_unused=True)
     directions = [rng.standard_normal(x.shape) for x in leaves]
-    analytic = sum(float((a.data * d).sum()) for a, d in zip(found, directions, strict=True) if a is not None)
+    analytic = sum(
+        float((a.data * d).sum()) for a, d in zip(found, directions, strict=True) if a is not None
+    )
     values = []
     for sign in (1, -1):
         moved = iter(

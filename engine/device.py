@@ -40,6 +40,17 @@ def _reduction(name: str, numpy: Callable[..., Any]) -> Callable[..., Array]:
     return reduce
 
 
+_sum = _reduction("sum", np.sum)
+
+
+def _mean(x: Array, *, axis: int | Sequence[int] | None, keepdims: bool) -> Array:
+    axes = axes_of(axis, x.ndim)
+    if not x.size:
+        return np.full(np.sum(x, axis=axes, keepdims=keepdims).shape, np.nan, x.dtype)
+    total = _sum(x, axis=axes, keepdims=keepdims)
+    return np.multiply(total, x.dtype.type(total.size / x.size))
+
+
 def _array(function: Callable[..., Any]) -> Callable[..., Array]:
     """NumPy gives scalars for 0-d results; kernels give arrays."""
 
@@ -178,7 +189,8 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "concat": _concat,
     # Reductions and scans.
-    "sum": _reduction("sum", np.sum),
+    "sum": _sum,
+    "mean": _array(_mean),
     "max": _reduction("max", np.max),
     "min": _reduction("min", np.min),
     "prod": _array(np.prod),

@@ -96,13 +96,24 @@ def reshapes(rng: np.random.Generator) -> Iterator[Sample]:
 
 def permutations(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and an order of its axes."""
-    for shape, order in (((), ()), ((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((1, 0, 3), (0, -1, 1))):
+    for shape, order in (
+        ((), ()),
+        ((2, 3), (1, 0)),
+        ((2, 3, 4), (2, 0, 1)),
+        ((1, 0, 3), (0, -1, 1)),
+    ):
         yield (rng.normal(size=shape),), {"axes": order}
 
 
 def broadcasts(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and a shape it repeats to."""
-    for shape, new in (((), (2, 3)), ((3,), (2, 3)), ((2, 1), (4, 2, 3)), ((2, 3), (2, 3)), ((1,), (0,))):
+    for shape, new in (
+        ((), (2, 3)),
+        ((3,), (2, 3)),
+        ((2, 1), (4, 2, 3)),
+        ((2, 3), (2, 3)),
+        ((1,), (0,)),
+    ):
         yield (rng.normal(size=shape),), {"shape": new}
 
 

@@ -71,9 +71,7 @@ def reduction(
     return tuple(n for i, n in enumerate(x) if i not in axes)
 
 
-def extremum(
-    x: Shape, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
-) -> Shape:
+def extremum(x: Shape, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Shape:
     """Shape after a reduction that has no value for nothing."""
     axes = normalize_axes(axis, len(x), "axis")
     if any(x[a] == 0 for a in axes):

@@ -1,5 +1,6 @@
 """Every op, by subject.
 
+creation    tensor, zeros, ones
 arithmetic  add … clip, comparisons, where
 elementary  exp, log, trigonometry, erf, activations
 layout      reshape, permute_dims, concat, pad, flip, …

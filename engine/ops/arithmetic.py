@@ -10,8 +10,6 @@ from fieldgrad.engine.samples import (
 )
 
 
-
-
 @op(kernel="add", samples=pairs)
 def add(x, y, /):
     """x + y, elementwise."""

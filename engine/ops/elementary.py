@@ -4,7 +4,13 @@ import math
 
 from fieldgrad.engine.op import op
 from fieldgrad.engine.ops.arithmetic import where
-from fieldgrad.engine.samples import gradient_pairs, positive_pairs, positives, reals, with_attributes
+from fieldgrad.engine.samples import (
+    gradient_pairs,
+    positive_pairs,
+    positives,
+    reals,
+    with_attributes,
+)
 
 
 @op(kernel="exp", floating=True, samples=reals)

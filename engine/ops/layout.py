@@ -146,5 +146,3 @@ def moveaxis(x: Tensor, source: int, destination: int, /) -> Tensor:
 def flatten(x: Tensor, /, *, start: int = 0) -> Tensor:
     """The axes from start on merged into one."""
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
-
-

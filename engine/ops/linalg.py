@@ -1,6 +1,5 @@
 """Matrix products."""
 
-from collections.abc import Sequence
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
@@ -126,4 +125,3 @@ def einsum(subscripts: str, *arrays: Tensor) -> Tensor:
                 f"einsum: {subscripts!r}: term {term!r} has an index twice; take the diagonal first."
             )
     return contract(arrays, subscripts)
-

@@ -45,12 +45,16 @@ def set_state(state: dict[str, Any]) -> None:
 
 def normal(shape: int | Sequence[int], *, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Float32 tensor of normally distributed numbers."""
-    return Tensor(_generator.standard_normal(shape, dtype=np.float32) * np.float32(std) + np.float32(mean))
+    return Tensor(
+        _generator.standard_normal(shape, dtype=np.float32) * np.float32(std) + np.float32(mean)
+    )
 
 
 def uniform(shape: int | Sequence[int], *, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Float32 tensor of numbers uniform in [low, high)."""
-    return Tensor(_generator.random(shape, dtype=np.float32) * np.float32(high - low) + np.float32(low))
+    return Tensor(
+        _generator.random(shape, dtype=np.float32) * np.float32(high - low) + np.float32(low)
+    )
 
 
 def dropout(x: Tensor, /, p: float = 0.5) -> Tensor:

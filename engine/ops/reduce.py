@@ -34,11 +34,15 @@ def _(g, x_shape, axis):
     return broadcast_to(_keep(g, x_shape, axis), x_shape)
 
 
-def mean(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+@op(kernel="mean", floating=True, shape=shapes.reduction, samples=samples.axes)
+def mean(x, /, axis=None, keepdims=False):
     """Arithmetic mean over axes (default: all)."""
-    count = math.prod(x.shape[a] for a in shapes.normalize_axes(axis, x.ndim, "mean"))
-    total = sum(x if x.dtype.kind in "fc" else x.astype(np.float32), axis=axis, keepdims=keepdims)
-    return total * (1.0 / count if count else math.nan)
+
+
+@mean.vjp
+def _(g, x_shape, axis):
+    count = math.prod(x_shape[a] for a in shapes.normalize_axes(axis, len(x_shape), "mean"))
+    return broadcast_to(_keep(g * (1.0 / count), x_shape, axis), x_shape)
 
 
 def var(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:

@@ -1,13 +1,12 @@
 """Making tensors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fieldgrad.engine._core import Tensor
-
-__all__ = ["tensor"]
 
 
 def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -36,3 +35,13 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     if dtype is not None:
         data = np.asarray(data.data if isinstance(data, Tensor) else data, dtype=dtype)
     return Tensor(data, requires_grad=requires_grad)
+
+
+def zeros(shape: int | Sequence[int], *, dtype: DTypeLike = np.float32) -> Tensor:
+    """Tensor of zeros."""
+    return Tensor(np.zeros(shape, dtype))
+
+
+def ones(shape: int | Sequence[int], *, dtype: DTypeLike = np.float32) -> Tensor:
+    """Tensor of ones."""
+    return Tensor(np.ones(shape, dtype))
