@@ -451,7 +451,7 @@ def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
     if kept != sorted(kept):
         out = out.transpose([kept.index(d) for d in sorted(kept)])
     if keepdims:
-        out = out[tuple([None if reduced[d] else slice(None) for d in range(ndim)])]
+        out = out[(*[None if reduced[d] else slice(None) for d in range(ndim)], ...)]
     return out
 
 

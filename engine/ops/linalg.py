@@ -1,6 +1,5 @@
 """Matrix products."""
 
-
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError

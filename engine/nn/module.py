@@ -1,0 +1,242 @@
+"""Module: a function with parameters, built from other modules by attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.errors import ShapeError, suggest
+
+__all__ = ["Module", "ModuleList", "Parameter", "Sequential"]
+
+
+class Parameter(Tensor):
+    """A tensor that training changes.
+
+    Parameters
+    ----------
+    data : array_like
+        Initial values; converted to float32 unless a float64 array is given.
+    """
+
+    def __init__(self, data: ArrayLike) -> None:
+        array = np.asarray(data)
+        if array.dtype != np.float64:
+            array = array.astype(np.float32)
+        super().__init__(array, requires_grad=True)
+
+
+class Module:
+    """Base of layers and models.
+
+    Assign parameters, buffers (arrays that are saved but not trained, through `register_buffer`) and
+    other modules as attributes in ``__init__``, after ``super().__init__()``; say what is computed in
+    ``forward``. Everything else here walks those attributes in the order of their assignment.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> class Scale(fg.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = fg.nn.Parameter([2.0])
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> Scale()(fg.tensor([1.0, 3.0])).tolist()
+    [2.0, 6.0]
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        self.training = True
+        self._buffers: set[str] = set()
+        self._forward_hooks: list[Callable[[Module, tuple[Any, ...], Any], Any]] = []
+
+    def forward(self, *args: Any) -> Any:
+        """Compute the output; every module says how."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        out = self.forward(*args, **kwargs)
+        for hook in self._forward_hooks:
+            changed = hook(self, args, out)
+            out = out if changed is None else changed
+        return out
+
+    def register_forward_hook(
+        self, hook: Callable[[Module, tuple[Any, ...], Any], Any]
+    ) -> Callable[[], None]:
+        """Call ``hook(module, inputs, output)`` after each forward pass.
+
+        Parameters
+        ----------
+        hook : callable
+            What it returns, if not None, replaces the output.
+
+        Returns
+        -------
+        callable
+            Call it to remove the hook.
+        """
+        self._forward_hooks.append(hook)
+        return lambda: self._forward_hooks.remove(hook)
+
+    def register_buffer(self, name: str, values: ArrayLike) -> None:
+        """Keep an array as attribute ``name`` that is saved with the parameters but not trained."""
+        setattr(self, name, np.array(values))
+        self._buffers.add(name)
+
+    # ------------------------------------------------------------------ walking the tree
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """Direct submodules with their attribute names."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with dotted names."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Each parameter once, with its dotted name."""
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def parameters(self) -> list[Parameter]:
+        """Each parameter once."""
+        return [p for _, p in self.named_parameters()]
+
+    def n_parameters(self) -> int:
+        """Number of trained weights."""
+        return sum(p.size for p in self.parameters())
+
+    # ------------------------------------------------------------------ state
+    def train(self, mode: bool = True) -> Module:
+        """Switch training behavior (dropout, batch statistics) on; return the module."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Switch to the behavior of a finished model; return the module."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.parameters():
+            p.grad = None
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Copies of parameters and buffers by dotted name."""
+        return {name: np.array(value) for name, value in self._state()}
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take over parameters and buffers.
+
+        Parameters
+        ----------
+        state : dict of str to ndarray
+            As from `state_dict`: the same names and shapes.
+
+        Raises
+        ------
+        KeyError
+            If names are missing or unknown.
+        ShapeError
+            If an array has another shape; nothing is changed then.
+        """
+        own = dict(self._state())
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            hint = suggest(unknown[0], own) if unknown else ""
+            raise KeyError(
+                f"load_state_dict: {type(self).__name__} misses {missing[:3]} and does not know "
+                f"{unknown[:3]}{hint} ({len(missing)} and {len(unknown)} names). Build the model with "
+                "the settings that the state was saved with."
+            )
+        for name, value in own.items():
+            if value.shape != state[name].shape:
+                raise ShapeError(
+                    f"load_state_dict: {name} has shape {state[name].shape} in the state, but "
+                    f"{value.shape} in {type(self).__name__}. Build the model with the same settings."
+                )
+        for name, value in own.items():
+            if isinstance(value, Parameter):
+                value.assign(state[name])
+            else:
+                value[...] = state[name]
+
+    def _state(self) -> Iterator[tuple[str, Any]]:
+        yield from self.named_parameters()
+        for prefix, module in self.named_modules():
+            for name in sorted(module._buffers):
+                yield f"{prefix}.{name}" if prefix else name, getattr(module, name)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()
+        ]
+        inside = self.extra_repr()
+        if not lines:
+            return f"{type(self).__name__}({inside})"
+        return f"{type(self).__name__}({inside}\n" + "\n".join(lines) + "\n)"
+
+    def extra_repr(self) -> str:
+        """Settings to show in the printed module."""
+        return ""
+
+
+class Sequential(Module):
+    """Modules called one after the other.
+
+    Parameters
+    ----------
+    *modules : Module
+        In the order of the data.
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__()
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def forward(self, x: Any) -> Any:
+        """Pass x through every module."""
+        for _, module in self.children():
+            x = module(x)
+        return x
+
+
+class ModuleList(Module):
+    """A list of modules, to be indexed and iterated by the module that holds it.
+
+    Parameters
+    ----------
+    modules : iterable of Module
+        Kept in order.
+    """
+
+    def __init__(self, modules: Any = ()) -> None:
+        super().__init__()
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]

@@ -1,0 +1,194 @@
+"""One suite over the whole op table: what every op must obey."""
+
+import numpy as np
+import pytest
+from references import REFERENCES
+
+import fieldgrad.engine as fg
+from fieldgrad.engine._core import TABLE
+
+OPS = sorted(TABLE)
+DIFFERENTIABLE = [name for name in OPS if TABLE[name].differentiable]
+ELEMENTWISE = [name for name in OPS if TABLE[name].shape is None and len(TABLE[name].inputs) == 1]
+FUSED = [name for name in OPS if TABLE[name].composite is not None]
+
+
+def samples(name):
+    """The op's sample calls, inputs as a flat list of arrays."""
+    op = TABLE[name]
+    for inputs, attributes in op.samples(np.random.default_rng(0)):
+        yield list(inputs[0] if op.variadic else inputs), attributes
+
+
+def call(name, inputs, attributes):
+    op = TABLE[name]
+    return op(inputs, **attributes) if op.variadic else op(*inputs, **attributes)
+
+
+def reference(name, inputs, attributes):
+    return np.asarray(REFERENCES[name](*inputs, **attributes))
+
+
+def tensors(inputs, *, requires_grad=True):
+    return [
+        fg.tensor(x, requires_grad=requires_grad and x.dtype.kind == "f")
+        if isinstance(x, np.ndarray)
+        else x
+        for x in (np.asarray(x) if isinstance(x, np.generic) else x for x in inputs)
+    ]
+
+
+def test_every_op_has_a_reference_and_every_reference_an_op():
+    assert set(REFERENCES) == set(TABLE)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_values_agree_with_float64_numpy(name):
+    n = 0
+    for inputs, attributes in samples(name):
+        want = reference(name, inputs, attributes)
+        got = call(name, inputs, attributes)
+        assert got.shape == want.shape
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got.numpy(), want, rtol=1e-12, atol=1e-12)
+        n += 1
+    assert n > 0
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_float32_stays_float32_and_is_close(name):
+    for inputs, attributes in samples(name):
+        if name == "astype":
+            continue  # its attribute names the dtype
+        single = [x.astype(np.float32) if np.asarray(x).dtype.kind == "f" else x for x in inputs]
+        want = reference(
+            name,
+            [np.asarray(x, np.float64) if np.asarray(x).dtype.kind == "f" else x for x in single],
+            attributes,
+        )
+        got = call(name, single, attributes)
+        if want.dtype == np.float64:
+            assert got.dtype == np.float32
+        # Sums of products lose digits in proportion to their terms, all of order 1 here.
+        np.testing.assert_allclose(got.numpy(), want, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradients_agree_with_differences(name, order):
+    n = 0
+    for inputs, attributes in samples(name):
+        leaves = tensors(inputs)
+        if not all(np.size(x) for x in inputs):
+            continue
+        fg.gradcheck(lambda *xs, a=attributes: call(name, xs, a), leaves, order=order)
+        n += 1
+    assert n > 0
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradient_has_shape_and_dtype_of_its_input(name):
+    for inputs, attributes in samples(name):
+        for dtype in (np.float32, np.float64):
+            leaves = tensors(
+                [
+                    x.astype(dtype) if np.asarray(x).dtype.kind == "f" else x
+                    for x in map(np.asarray, inputs)
+                ]
+            )
+            y = call(name, leaves, attributes)
+            y.backward(np.ones(y.shape, y.dtype))
+            filled = [x for x in leaves if x.requires_grad and x.grad is not None]
+            assert filled
+            for x in filled:
+                assert x.grad.shape == x.shape
+                assert x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_memory_layout_does_not_matter(name):
+    for inputs, attributes in samples(name):
+        want = call(name, inputs, attributes).numpy()
+        for rearrange in (np.asfortranarray, _every_second, _reversed_memory):
+            odd = [rearrange(x) if np.ndim(x) else x for x in inputs]
+            got = call(name, odd, attributes).numpy()
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
+
+
+def _every_second(x):
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def _reversed_memory(x):
+    return np.flip(np.flip(x).copy())
+
+
+@pytest.mark.parametrize("name", [n for n in OPS if TABLE[n].shape is not None])
+def test_shape_rule_tells_the_result_shape(name):
+    op = TABLE[name]
+    for inputs, attributes in samples(name):
+        shapes = [np.shape(x) for x in inputs]
+        full = {**op.defaults, **attributes}
+        told = op.shape(shapes, **full) if op.variadic else op.shape(*shapes, **full)
+        assert tuple(told) == call(name, inputs, attributes).shape
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_nan_and_infinity_as_in_numpy(name):
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300, 3.0, -3.0])
+    _, attributes = next(samples(name))
+    with np.errstate(all="ignore"):
+        for dtype in (np.float32, np.float64):
+            want = reference(name, [x.astype(dtype)], attributes)
+            got = call(name, [x.astype(dtype)], attributes).numpy()
+            np.testing.assert_allclose(got[:6], want[:6], rtol=1e-6, atol=1e-7, err_msg=str(dtype))
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_large_arrays_are_the_same_for_any_number_of_threads(name):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(0.2, 3.0, (3, 70_001)).astype(np.float32)
+    _, attributes = next(samples(name))
+    before = fg.get_num_threads()
+    results = []
+    try:
+        for n in (1, 2, 3):
+            fg.set_num_threads(n)
+            results.append(call(name, [x[:, ::-1]], attributes).numpy())
+    finally:
+        fg.set_num_threads(before)
+    np.testing.assert_allclose(
+        results[0],
+        reference(name, [x[:, ::-1].astype(np.float64)], attributes),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_composite_says_the_same_as_the_kernel(name):
+    op = TABLE[name]
+    for inputs, attributes in samples(name):
+        leaves, copies = tensors(inputs), tensors(inputs)
+        got = call(name, leaves, attributes)
+        want = op.composite(*copies, **{**op.defaults, **attributes})
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-10, atol=1e-10)
+        if not got.requires_grad or not got.size:
+            continue
+        g = np.random.default_rng(2).normal(size=got.shape)
+        got.backward(g)
+        want.backward(g)
+        for a, b in zip(leaves, copies, strict=True):
+            if isinstance(a, fg.Tensor) and a.requires_grad:
+                np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_no_grad_records_nothing(name):
+    inputs, attributes = next(samples(name))
+    with fg.no_grad():
+        assert not call(name, tensors(inputs), attributes).requires_grad
