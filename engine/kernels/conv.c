@@ -25,7 +25,7 @@
 #define N_TASKS 64
 /* Positions of a box of the weight gradient: two operands of 64 bytes each in a first-level cache. */
 #define OUTER_POSITIONS 384
-#define PARTIAL_BYTES ((ptrdiff_t)48 << 20)
+#define PARTIAL_BYTES ((ptrdiff_t)24 << 20) /* the C allocator gives back larger blocks */
 
 /* Outputs start, start + out_step, … along one axis, which see the same taps. Output number i sees
  * through its tap number j the input index i * in_step + offset + j * offset_step. */

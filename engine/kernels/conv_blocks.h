@@ -64,12 +64,13 @@ FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const REAL
     for (int j = 0; j < vectors; j++) *(VECTOR *)(out + i * out_step + j * LANES) = sum[i][j];
 }
 
-/* sum[i, :] += sum over positions p of x[p, i] * g[p, :] for i < rows; positions fill a box of
- * size[0] x size[1] x size[2] with strides x_strides and g_strides. Each call sums from zero before
- * it adds to sum: two-level summation, so long sums lose less. */
+/* sum[i, :] = sum over positions p of x[p, i] * g[p, :] for i < rows, added to what is there if
+ * `add`; positions fill a box of size[0] x size[1] x size[2] with strides x_strides and g_strides.
+ * Each call sums from zero before it adds: two-level summation, so long sums lose less. */
 FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const REAL *x,
                                 const ptrdiff_t x_strides[3], const REAL *g,
-                                const ptrdiff_t g_strides[3], const ptrdiff_t size[3], REAL *sum) {
+                                const ptrdiff_t g_strides[3], const ptrdiff_t size[3], int add,
+                              REAL *sum) {
   const VECTOR zero = {0};
   VECTOR acc[FG_BLOCK_ROWS][2];
   for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = zero;
@@ -87,8 +88,11 @@ FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const REAL *x
       }
     }
   for (int i = 0; i < rows; i++)
-    for (int j = 0; j < vectors; j++)
-      *(VECTOR *)(sum + (i * vectors + j) * LANES) += acc[i][j];
+    for (int j = 0; j < vectors; j++) {
+      VECTOR *to = (VECTOR *)(sum + (i * vectors + j) * LANES);
+      if (add) acc[i][j] += *to;
+      *to = acc[i][j];
+    }
 }
 
 /* Call a block function with its number of rows as a constant, so that the compiler unrolls it. */
@@ -131,15 +135,15 @@ static void NAME(multiply)(ptrdiff_t rows, int vectors, const REAL *in, ptrdiff_
 /* outer_rows for any number of rows, cut likewise; sum has `vectors` vectors a row. */
 static void NAME(outer)(ptrdiff_t rows, int vectors, const REAL *x, const ptrdiff_t x_strides[3],
                         const REAL *g, const ptrdiff_t g_strides[3], const ptrdiff_t size[3],
-                        REAL *sum) {
+                        int add, REAL *sum) {
   for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
     const ptrdiff_t n = (rows + left - 1) / left;
 #define CASE(N)                                                             \
   case N:                                                                   \
     if (vectors == 2)                                                       \
-      NAME(outer_rows)(N, 2, x, x_strides, g, g_strides, size, sum);        \
+      NAME(outer_rows)(N, 2, x, x_strides, g, g_strides, size, add, sum);   \
     else                                                                    \
-      NAME(outer_rows)(N, 1, x, x_strides, g, g_strides, size, sum);        \
+      NAME(outer_rows)(N, 1, x, x_strides, g, g_strides, size, add, sum);   \
     break;
     switch (n) { FG_ROW_CASES(CASE) }
 #undef CASE

@@ -276,9 +276,9 @@ typedef struct {
   int failed;
 } NAME(weight_job);
 
-/* Add the outer products of one box to this task's sums. */
+/* The outer products of one box, added to this task's sums or starting them. */
 static int NAME(add_box)(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group, ptrdiff_t box,
-                         ptrdiff_t first_panel, ptrdiff_t last_panel, REAL *sums) {
+                         ptrdiff_t first_panel, ptrdiff_t last_panel, int add, REAL *sums) {
   const plan *p = &job->p;
   const phase *f[3] = {p->phases[0], p->phases[1], p->phases[2]};
   ptrdiff_t begin[3], n[3];
@@ -318,7 +318,8 @@ static int NAME(add_box)(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group
         for (ptrdiff_t e = 0; e < (joined ? 1 : f[2]->n_taps); e++) {
           const REAL *x = slab.first + a * f[0]->offset_step * s[0] +
                           b * f[1]->offset_step * s[1] + e * f[2]->offset_step * s[2];
-          NAME(outer)(rows, vectors, x, steps, g + panel * 2 * LANES, g_strides, n, sum);
+          NAME(outer)(rows, vectors, x, steps, g + panel * 2 * LANES, g_strides, n, add,
+                      sum);
           sum += rows * vectors * LANES;
         }
   }
@@ -338,12 +339,11 @@ static void NAME(sum_chunk)(void *context, ptrdiff_t i) {
   const ptrdiff_t n_boxes = p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
   const ptrdiff_t per_channel = p->in_channels * job->n_taps;
   REAL *sums = job->partial + chunk * job->chunk_size + group * job->padded * per_channel;
-  const ptrdiff_t end = FG_MIN(last_panel * 2 * LANES, job->padded);
-  memset(sums + first_panel * 2 * LANES * per_channel, 0,
-         (end - first_panel * 2 * LANES) * per_channel * sizeof(REAL));
   const ptrdiff_t total = p->batch * n_boxes;
-  for (ptrdiff_t b = chunk * total / job->n_chunks; b < (chunk + 1) * total / job->n_chunks; b++)
-    if (NAME(add_box)(job, b / n_boxes, group, b % n_boxes, first_panel, last_panel, sums)) {
+  const ptrdiff_t first = chunk * total / job->n_chunks, end = (chunk + 1) * total / job->n_chunks;
+  for (ptrdiff_t b = first; b < end; b++)
+    if (NAME(add_box)(job, b / n_boxes, group, b % n_boxes, first_panel, last_panel, b > first,
+                      sums)) {
       job->failed = 1;
       return;
     }
@@ -374,6 +374,7 @@ static void NAME(write_weights)(void *context, ptrdiff_t i) {
   }
 }
 
+/* There must be at least one position: nothing sets the sums otherwise. */
 int FG(NAME(conv_weight))(const fg_conv *c, const REAL *x, const REAL *y, REAL *w) {
   NAME(weight_job) job = {.c = c, .x = x, .y = y, .w = w};
   plan *p = &job.p;

@@ -26,7 +26,7 @@
 #include "conv_blocks.h"
 
 #define BLOCK_BYTES (256 << 10)
-#define PARTIAL_BYTES ((ptrdiff_t)64 << 20)
+#define PARTIAL_BYTES ((ptrdiff_t)24 << 20) /* the C allocator gives back larger blocks */
 #define N_TASKS 32
 #define LINE 16 /* floats in a cache line: odd line counts between frequencies spread over sets */
 
@@ -387,7 +387,6 @@ static void sum_chunk(void *context, ptrdiff_t i) {
   const ptrdiff_t v_step = frequency_stride(j, j->in_padded), g_step = frequency_stride(j, columns);
   float *sums = j->u + chunk * j->chunk_size;
   const ptrdiff_t per_column = j->in_channels * j->n_frequencies;
-  memset(sums + first_column * per_column, 0, columns * per_column * sizeof(float));
   float *v = malloc((j->n_frequencies * (v_step + g_step) + 64 * (j->in_padded + columns)) *
                     sizeof(float));
   if (!v) {
@@ -395,8 +394,8 @@ static void sum_chunk(void *context, ptrdiff_t i) {
     return;
   }
   float *g = v + j->n_frequencies * v_step, *copy = g + j->n_frequencies * g_step;
-  for (ptrdiff_t b = chunk * j->n_blocks / j->n_chunks; b < (chunk + 1) * j->n_blocks / j->n_chunks;
-       b++) {
+  const ptrdiff_t begin = chunk * j->n_blocks / j->n_chunks;
+  for (ptrdiff_t b = begin; b < (chunk + 1) * j->n_blocks / j->n_chunks; b++) {
     const ptrdiff_t first = b * j->block, n = FG_MIN(j->block, j->n_tiles - first);
     if (n <= 0) break;
     transform_block(j, first, n, copy, v);
@@ -407,7 +406,7 @@ static void sum_chunk(void *context, ptrdiff_t i) {
         float *sum = sums + panel * 2 * LANES * per_column + f * j->in_channels * vectors * LANES;
         outer_f32(j->in_channels, vectors, v + f * v_step, (ptrdiff_t[3]){0, 0, j->in_padded},
                   g + f * g_step + panel * 2 * LANES - first_column, (ptrdiff_t[3]){0, 0, columns},
-                  (ptrdiff_t[3]){1, 1, n}, sum);
+                  (ptrdiff_t[3]){1, 1, n}, b > begin, sum);
       }
   }
   free(v);
