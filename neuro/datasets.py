@@ -216,8 +216,10 @@ def load_mni152(spacing: int = 1) -> tuple[Image, Image]:
     gray = from_nibabel(nilearn.load_mni152_gm_template(resolution=1)).data
     white = from_nibabel(nilearn.load_mni152_wm_template(resolution=1)).data
     brain = from_nibabel(nilearn.load_mni152_brain_mask(resolution=1)).data > 0
-    share = np.stack([1 - gray - white, gray, white])
-    labels = np.where(brain, 1 + share.argmax(axis=0), 0).astype(np.uint8)
+    fluid = 1 - gray - white
+    labels = np.where(gray > fluid, 2, 1).astype(np.uint8)
+    labels[white > np.maximum(gray, fluid)] = 3
+    labels[~brain] = 0
     header = Header(sform_code=4, qform_code=4)  # NIfTI's code for MNI152 space
     template = Image(template.data, template.affine, None, header, "MNI152 template")
     tissues = Image(labels, template.affine, TISSUES, header, "MNI152 tissues")

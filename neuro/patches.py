@@ -329,10 +329,19 @@ def sliding_window(
                 progress(n_done, n_all)
         done = following - first
         if labels_only:
-            out[first:following] = total[:, :done].argmax(axis=0)
+            _most_probable(total[:, :done], out[first:following])
         else:
             np.divide(total[:, :done], weight[:done], out=out[:, first:following])
         for slab in (total, weight[None]):
             slab[:, : p0 - done] = slab[:, done:]
             slab[:, p0 - done :] = 0
     return out[(..., *inner)]
+
+
+def _most_probable(probabilities: NDArray[np.float32], out: NDArray[np.integer[Any]]) -> None:
+    """Write the class with the largest value: faster than argmax, whose first axis is strided."""
+    best = probabilities[0].copy()
+    out[...] = 0
+    for value in range(1, len(probabilities)):
+        out[probabilities[value] > best] = value
+        np.maximum(best, probabilities[value], out=best)

@@ -23,6 +23,7 @@ from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.neuro.image import GRID_TOLERANCE, Image
 
 __all__ = [
+    "along_axes",
     "axis_operator",
     "labels_from_probabilities",
     "resample",
@@ -265,6 +266,34 @@ def axis_operator(
     return operator.astype(np.float32)
 
 
+def along_axes(
+    operators: Sequence[NDArray[np.float32]], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Multiply a volume by one matrix along each axis.
+
+    Parameters
+    ----------
+    operators : sequence of 3 ndarray of shape (m_i, n_i)
+        One matrix per axis, for example of `axis_operator`.
+    values : ndarray of shape (n_0, n_1, n_2)
+        The volume.
+
+    Returns
+    -------
+    ndarray of shape (m_0, m_1, m_2)
+        The product.
+    """
+    # Axes that shrink most come first, so that the later products are small.
+    for axis in sorted(range(3), key=lambda a: operators[a].shape[0] / operators[a].shape[1]):
+        operator = operators[axis]
+        if axis == 0:
+            flat = operator @ values.reshape(len(values), -1)
+            values = flat.reshape(-1, *values.shape[1:])
+        else:
+            values = np.matmul(operator, values) if axis == 1 else np.matmul(values, operator.T)
+    return values
+
+
 class _Sampler(Protocol):
     """Reads values of one grid at the voxel centers of another."""
 
@@ -308,10 +337,7 @@ class _ParallelSampler:
             rows = np.flatnonzero(np.abs(column).max(axis=1) > negligible)
             out_box.append(slice(rows[0], rows[-1] + 1) if rows.size else slice(0, 0))
             columns.append(column[out_box[-1]])
-        # Axes that shrink most come first, so that the later products are small.
-        for axis in sorted(range(3), key=lambda a: len(columns[a]) / columns[a].shape[1]):
-            values = _along(columns[axis], values, axis)
-        return tuple(out_box), values
+        return tuple(out_box), along_axes(columns, values)
 
 
 class _ObliqueSampler:
@@ -438,12 +464,3 @@ def _grid(image: Image, spacing: Sequence[float]) -> Image:
 
 def _anisotropic(spacing: Sequence[float]) -> bool:
     return max(spacing) > ANISOTROPY * min(spacing)
-
-
-def _along(
-    operator: NDArray[np.float32], values: NDArray[np.float32], axis: int
-) -> NDArray[np.float32]:
-    """Multiply a matrix (new, old) along one axis of a volume."""
-    if axis == 0:
-        return (operator @ values.reshape(len(values), -1)).reshape(-1, *values.shape[1:])
-    return np.matmul(operator, values) if axis == 1 else np.matmul(values, operator.T)
