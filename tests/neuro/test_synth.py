@@ -78,7 +78,7 @@ def test_intensities_follow_the_priors(labels, rng):
         assert record["means"][17] == 60
         assert 53 not in record["means"]  # both sides have one contrast
         left, right = (image[target == k].mean() for k in (17, 53))
-        assert left == pytest.approx(right, abs=0.02)
+        assert left == pytest.approx(right, abs=0.05)  # unlike neighbors blur in
 
 
 def test_mirroring_exchanges_the_sides(labels, rng):
