@@ -29,6 +29,7 @@ from fieldgrad.engine.autograd import (
     no_grad,
     value_and_grad,
 )
+from fieldgrad.engine.config import config
 from fieldgrad.engine.ops import random
 from fieldgrad.engine.ops.arithmetic import (
     abs,
@@ -60,6 +61,7 @@ from fieldgrad.engine.ops.arithmetic import (
     subtract,
     where,
 )
+from fieldgrad.engine.ops.conv import conv, conv_transpose
 from fieldgrad.engine.ops.creation import ones, tensor, zeros
 from fieldgrad.engine.ops.elementary import (
     cos,
@@ -132,6 +134,9 @@ __all__ = [
     "ceil",
     "clip",
     "concat",
+    "config",
+    "conv",
+    "conv_transpose",
     "cos",
     "cumsum",
     "detect_anomaly",

@@ -22,3 +22,37 @@ def available_threads() -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def reduce(kind: str, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array: ...
+
+PerAxis = int | Sequence[int]
+CONV_METHODS: tuple[str, ...]
+
+def set_conv_method(name: str) -> None: ...
+def get_conv_method() -> str: ...
+def conv(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: PerAxis,
+    padding: PerAxis,
+    dilation: PerAxis,
+    groups: int,
+) -> Array: ...
+def conv_transpose(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: PerAxis,
+    padding: PerAxis,
+    output_padding: PerAxis,
+    dilation: PerAxis,
+    groups: int,
+) -> Array: ...
+def conv_weight(
+    x: Array,
+    g: Array,
+    kernel_size: PerAxis,
+    stride: PerAxis,
+    padding: PerAxis,
+    dilation: PerAxis,
+    groups: int,
+) -> Array: ...

@@ -467,17 +467,31 @@ def set_conv_method(str name):
     conv_method = CONV_METHODS.index(name)
 
 
+def get_conv_method():
+    """The method that convolutions use."""
+    return CONV_METHODS[conv_method]
+
+
 cdef bint takes_winograd(const fg_conv *c, int typenum):
     return typenum == cnp.NPY_FLOAT and kernels.winograd_choice(c) + conv_method >= 3
 
 
-cdef cnp.ndarray channels_last(cnp.ndarray x):
+cdef cnp.ndarray channels_last(str name, cnp.ndarray x):
     """x itself where its channels are adjacent in memory, else a copy laid out so."""
-    if cnp.PyArray_DIM(x, 1) == 1 or cnp.PyArray_STRIDE(x, 1) == cnp.PyArray_ITEMSIZE(x):
+    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT and cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
+        raise TypeError(f"{name}: dtype {x.dtype} is not supported; convert with .astype(float32) or "
+                        ".astype(float64)")
+    if cnp.PyArray_ISALIGNED(x) and (cnp.PyArray_DIM(x, 1) == 1 or
+                                     cnp.PyArray_STRIDE(x, 1) == cnp.PyArray_ITEMSIZE(x)):
         return x
     out = empty_channels_last(np.shape(x), x.dtype)
     np.copyto(out, x)
     return out
+
+
+cdef tuple per_axis(value, int n):
+    """One number for each spatial axis; a single one stands for all."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (int(value),) * n
 
 
 cdef void strides_5d(cnp.ndarray a, ptrdiff_t *strides):
@@ -514,16 +528,20 @@ cdef fg_conv conv_geometry(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, str
 def conv(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, dilation, ptrdiff_t groups):
     """Convolution of x (N, C, spatial…) with weight (O, C / groups, taps…), plus bias (O) or None.
 
-    stride, padding and dilation have one entry per spatial axis. The output is channels-last in
-    memory.
+    stride, padding and dilation have one entry per spatial axis, or are one integer for all. The
+    output is channels-last in memory.
     """
     cdef fg_conv c
     cdef int failed
-    x = channels_last(x)
+    cdef int n = cnp.PyArray_NDIM(x) - 2
+    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
+    x = channels_last("conv", x)
     cdef cnp.ndarray out = empty_channels_last(
         [x.shape[0], weight.shape[0]] +
         [(x.shape[2 + i] + 2 * padding[i] - dilation[i] * (weight.shape[2 + i] - 1) - 1)
-         // stride[i] + 1 for i in range(x.ndim - 2)], x.dtype)
+         // stride[i] + 1 for i in range(n)], x.dtype)
+    if not cnp.PyArray_SIZE(out):
+        return out
     cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
     cdef void *pb = NULL if b is None else cnp.PyArray_DATA(b)
     cdef void *px = cnp.PyArray_DATA(x)
@@ -552,11 +570,16 @@ def conv_transpose(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, out
     """
     cdef fg_conv c
     cdef int failed
-    x = channels_last(x)
+    cdef int n = cnp.PyArray_NDIM(x) - 2
+    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
+    output_padding = per_axis(output_padding, n)
+    x = channels_last("conv_transpose", x)
     cdef cnp.ndarray out = empty_channels_last(
         [x.shape[0], weight.shape[1] * groups] +
         [(x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1)
-         + output_padding[i] + 1 for i in range(x.ndim - 2)], x.dtype)
+         + output_padding[i] + 1 for i in range(n)], x.dtype)
+    if not cnp.PyArray_SIZE(out):
+        return out
     cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
     cdef void *pb = NULL if b is None else cnp.PyArray_DATA(b)
     cdef void *px = cnp.PyArray_DATA(x)
@@ -586,8 +609,14 @@ def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dila
     """Gradient of conv(x, weight) for its weight, given the gradient g for its output."""
     cdef fg_conv c
     cdef int failed
-    x, g = channels_last(x), channels_last(g)
-    cdef cnp.ndarray out = empty([g.shape[1], x.shape[1] // groups, *kernel_size], x.dtype)
+    cdef int n = cnp.PyArray_NDIM(x) - 2
+    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
+    x, g = channels_last("conv_weight", x), channels_last("conv_weight", g)
+    cdef cnp.ndarray out = empty([g.shape[1], x.shape[1] // groups, *per_axis(kernel_size, n)],
+                                 x.dtype)
+    if not cnp.PyArray_SIZE(x) or not cnp.PyArray_SIZE(g):
+        out.fill(0)
+        return out
     cdef void *px = cnp.PyArray_DATA(x)
     cdef void *pg = cnp.PyArray_DATA(g)
     cdef void *po = cnp.PyArray_DATA(out)

@@ -202,6 +202,10 @@ KERNELS: dict[str, Callable[..., Any]] = {
     # Linear algebra.
     "matmul": _array(np.matmul),
     "einsum": _einsum,
+    # Convolution.
+    "conv": _kernels.conv,
+    "conv_transpose": _kernels.conv_transpose,
+    "conv_weight": _kernels.conv_weight,
     # Indexing.
     "getitem": _getitem,
     "setitem": _setitem,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fieldgrad.engine.shapes import conv as conv_shape
+
 __all__ = ["axes", "pairs", "positive_pairs", "positives", "reals", "with_attributes"]
 
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
@@ -234,3 +236,53 @@ def scatters(rng: np.random.Generator) -> Iterator[Sample]:
     """Values, their positions along an axis, and its length."""
     for shape, axis, size in (((5,), 0, 3), ((3, 4), 1, 6), ((2, 3, 4), -2, 2)):
         yield (rng.normal(size=shape), rng.integers(0, size, shape)), {"axis": axis, "size": size}
+
+
+# x, weight, whether there is a bias, attributes: 1-D to 3-D, strides, dilation, groups, odd sizes,
+# kernels of one tap along an axis, more padding than the kernel needs, an empty batch.
+CONVS: tuple[tuple[tuple[int, ...], tuple[int, ...], bool, dict[str, Any]], ...] = (
+    ((2, 3, 7), (4, 3, 3), True, {}),
+    ((1, 1, 9), (2, 1, 4), False, {"stride": 3, "padding": 2}),
+    ((2, 2, 5, 6), (3, 2, 3, 3), True, {"padding": 1}),
+    ((1, 4, 5, 4), (6, 2, 3, 2), True, {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
+    ((1, 3, 8, 7), (3, 1, 3, 3), False, {"groups": 3, "dilation": 2, "padding": 2}),
+    ((1, 2, 5, 4, 3), (3, 2, 3, 3, 3), True, {"padding": 1}),
+    ((2, 1, 3, 5, 4), (2, 1, 1, 3, 3), False, {"padding": (0, 1, 2)}),
+    ((1, 2, 6, 5, 5), (2, 2, 3, 3, 3), True, {"stride": 2, "padding": 1}),
+    ((1, 3, 2, 3, 2), (2, 3, 1, 1, 1), True, {}),
+    ((1, 2, 6, 4, 5), (2, 2, 2, 2, 2), False, {"stride": 2, "dilation": (3, 1, 2)}),
+    ((0, 2, 4, 4), (3, 2, 3, 3), True, {"padding": 1}),
+)
+
+
+def convs(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input, a weight and perhaps a bias."""
+    for x, weight, biased, attributes in CONVS:
+        bias = (rng.normal(size=weight[0]),) if biased else ()
+        yield (rng.normal(size=x), rng.normal(size=weight), *bias), attributes
+
+
+def transposed_convs(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input, a weight and perhaps a bias, enlarging."""
+    for x, weight, biased, attributes in (
+        ((2, 3, 4), (3, 2, 3), True, {}),
+        ((1, 1, 3), (1, 2, 4), False, {"stride": 3, "padding": 1, "output_padding": 2}),
+        ((2, 2, 3, 4), (2, 3, 2, 2), True, {"stride": 2}),
+        ((1, 4, 3, 3), (4, 1, 3, 2), True, {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
+        ((1, 2, 2, 3, 4), (2, 2, 3, 3, 3), True, {"padding": 1}),
+        ((1, 2, 2, 2, 3), (2, 3, 2, 2, 2), True, {"stride": 2}),
+        ((1, 2, 2, 2, 2), (2, 1, 1, 3, 3), False, {"stride": (1, 2, 2), "padding": (0, 1, 1)}),
+        ((1, 1, 2, 3, 2), (1, 2, 2, 2, 2), False, {"stride": 4, "dilation": (2, 6, 3)}),
+        ((0, 2, 3), (2, 2, 2), True, {"stride": 2}),
+    ):
+        bias = (rng.normal(size=weight[1] * attributes.get("groups", 1)),) if biased else ()
+        yield (rng.normal(size=x), rng.normal(size=weight), *bias), attributes
+
+
+def conv_weights(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input and a gradient of its convolution."""
+    for x, weight, _, attributes in CONVS:
+        settings = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | attributes
+        out = conv_shape(x, weight, **settings)
+        kernel_size = {"kernel_size": weight[2:]}
+        yield (rng.normal(size=x), rng.normal(size=out)), attributes | kernel_size

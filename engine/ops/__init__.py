@@ -6,6 +6,7 @@ elementary  exp, log, trigonometry, erf, activations
 layout      reshape, permute_dims, concat, pad, flip, …
 reduce      sum, mean, max, cumsum, logsumexp, …
 linalg      matmul, linear, einsum
+conv        conv, conv_transpose, conv_weight
 index       getitem and its adjoint, take_along_axis, scatter_add
 random      the engine's generator, dropout
 """
