@@ -80,7 +80,8 @@ def save(
         contiguous[name] = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     with atomic_write(path) as temporary:
         try:
-            save_file(contiguous, temporary, text)
+            # None, because safetensors 0.8 writes a broken header for no arrays and empty text.
+            save_file(contiguous, temporary, text or None)
         except SafetensorError as error:
             raise FileError(
                 f"{path} was not written: {error}. Free space, or choose another place.", path

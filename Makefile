@@ -1,0 +1,65 @@
+# Everything from a clone with Python ≥ 3.11, a C compiler and make:
+#   make demo      segment a real brain with a U-Net trained here, results in demo/
+#   make test      all tests that need no data of your own
+#   make lint      ruff, mypy, docstrings
+#   make bench     benchmarks
+#   make install   only install; the commands then are in .venv/bin, or in your active environment
+#   make clean     remove what was built, the environment .venv and demo/
+# An active virtual environment is used; otherwise .venv is made.
+
+PYTHON ?= python3
+VENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),$(CURDIR)/.venv)
+# Stamps: one for each environment, older than the environment once that is made anew.
+INSTALLED := build/installed$(subst /,-,$(VENV))
+LINTERS := build/linters$(subst /,-,$(VENV))
+
+# Compiled code is rebuilt on import when its source has changed; that needs cython on the path.
+export PATH := $(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Prints a list of requirements from pyproject.toml, the only place where they stand.
+REQUIREMENTS = python -c 'import sys, tomllib; \
+  table = tomllib.load(open("pyproject.toml", "rb")); \
+  [table := table[key] for key in sys.argv[1:]]; print(*table, sep="\n")'
+
+.PHONY: install demo test lint bench clean
+.DELETE_ON_ERROR:
+
+install: $(INSTALLED)
+
+demo: $(INSTALLED)
+	fieldgrad run neuro/mni152-tissues --out demo --resume
+
+test: $(INSTALLED)
+	python -m pytest
+
+lint: $(INSTALLED) $(LINTERS)
+	ruff check .
+	ruff format --check .
+	sh .ci/types
+	python -m pytest -q tests/test_docstrings.py -k numpydoc
+
+bench: $(INSTALLED)
+	python -m benchmarks
+
+clean:
+	rm -rf build demo .venv
+
+$(INSTALLED): pyproject.toml meson.build $(VENV)/pyvenv.cfg
+	mkdir -p build
+	$(REQUIREMENTS) build-system requires > build/requirements.txt
+	python -m pip install --quiet -r build/requirements.txt
+	python -m pip install --quiet --no-build-isolation --editable '.[neuro,test]'
+	touch $@
+
+$(LINTERS): pyproject.toml $(VENV)/pyvenv.cfg
+	mkdir -p build
+	$(REQUIREMENTS) project optional-dependencies lint > build/linters.txt
+	python -m pip install --quiet -r build/linters.txt
+	touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and \
+	  sys.exit("fieldgrad needs Python 3.11 or newer; %s is %d.%d. Try: make PYTHON=python3.12" \
+	  % (sys.executable, *v[:2]))'
+	$(PYTHON) -m venv $(VENV)

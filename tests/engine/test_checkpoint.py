@@ -1,0 +1,85 @@
+import os
+
+import numpy as np
+import pytest
+
+from fieldgrad.engine import checkpoint
+from fieldgrad.engine.errors import DataError, FileError
+
+ARRAYS = {
+    "scalar": np.float64(3.0),
+    "transposed": np.arange(6.0).reshape(2, 3).T,
+    "big endian": np.arange(3, dtype=">i4"),
+    "empty": np.zeros((0, 3)),
+    "mask": np.array([True, False]),
+    "half": np.ones(3, np.float16),
+    "phase": np.ones(2, np.complex64),
+}
+
+
+def test_arrays_and_text_return_as_they_were(tmp_path):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, ARRAYS, {"recipe": "seed = 0\n", "unit": "µm"})
+    arrays, text = checkpoint.load(path)
+    assert text == {"recipe": "seed = 0\n", "unit": "µm"}
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype.newbyteorder("<")
+        assert arrays[name].shape == array.shape
+        np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_file_is_readable_by_other_safetensors_readers(tmp_path):
+    from safetensors.numpy import load_file
+
+    checkpoint.save(tmp_path / "a", {"weight": np.ones(2)})
+    np.testing.assert_array_equal(load_file(tmp_path / "a")["weight"], np.ones(2))
+
+
+def test_no_text_is_no_text(tmp_path):
+    checkpoint.save(tmp_path / "a", {})
+    assert checkpoint.load(tmp_path / "a") == ({}, {})
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b"", lambda b: b"not " * 9])
+def test_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, ARRAYS)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(FileError, match=r"a\.safetensors is not a whole.*Copy it again"):
+        checkpoint.load(path)
+
+
+def test_missing_file_and_folder_are_named(tmp_path):
+    with pytest.raises(FileError, match="does not exist"):
+        checkpoint.load(tmp_path / "none")
+    with pytest.raises(FileError, match="cannot be read"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("array", [np.array(["x"]), np.array([None]), np.ones(1, np.complex128)])
+def test_array_without_place_in_the_format_is_refused(tmp_path, array):
+    with pytest.raises(DataError, match="'labels' has dtype"):
+        checkpoint.save(tmp_path / "a", {"labels": array})
+    assert not os.listdir(tmp_path)
+
+
+def test_text_must_be_text(tmp_path):
+    with pytest.raises(DataError, match=r"text\['step'\] is int"):
+        checkpoint.save(tmp_path / "a", {}, {"step": 7})
+
+
+def test_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    import safetensors
+    import safetensors.numpy
+
+    def refuse(*arguments):
+        raise safetensors.SafetensorError("I/O error: No space left on device")
+
+    path = tmp_path / "a"
+    checkpoint.save(path, {"weight": np.ones(2)})
+    monkeypatch.setattr(safetensors.numpy, "save_file", refuse)
+    with pytest.raises(FileError, match=r"was not written.*No space left"):
+        checkpoint.save(path, {"weight": np.zeros(2)})
+    assert os.listdir(tmp_path) == ["a"]
+    assert checkpoint.load(path)[0]["weight"].sum() == 2
