@@ -1,5 +1,7 @@
 """A field in a distribution of its own, as a plug-in author would ship it."""
 
+import sys
+
 import pytest
 
 CODE = '''
@@ -112,7 +114,7 @@ depth = 3
 @pytest.fixture
 def astro(tmp_path, monkeypatch):
     """Install a field named astro with one recipe, and give the folder that holds it."""
-    monkeypatch.delitem(__import__("sys").modules, "astro", raising=False)
+    monkeypatch.delitem(sys.modules, "astro", raising=False)
     site = tmp_path / "site"
     information = site / "fieldgrad_astro-0.1.dist-info"
     information.mkdir(parents=True)
