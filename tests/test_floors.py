@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     "engine.errors engine.files engine.toml engine._kernels",
-    "engine._core engine.device",
+    "engine._core engine.device engine.config",
     "engine.op engine.shapes engine.samples engine.ops engine.autograd",
     "engine.nn engine.optim engine.data engine.trace engine.compile engine.onnx",
     "engine.train engine.schema engine.recipe engine.field engine.checkpoint",
