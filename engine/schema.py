@@ -185,9 +185,11 @@ def _check_value(value: Any, hint: Any, known: Field, where: str) -> Any:
     if isinstance(value, dict) and kind not in (dict, Mapping):
         return _check_object(value, kind, known, where)
     if isinstance(value, dict):
-        item = arguments[1] if arguments else Any
+        key_kind, item = arguments or (str, Any)
         return {
-            key: entry if item is Any else _check_value(entry, item, known, f"{where}.{key}")
+            _check_key(key, key_kind, where): entry
+            if item is Any
+            else _check_value(entry, item, known, f"{where}.{key}")
             for key, entry in value.items()
         }
     if isinstance(value, list) and kind in _LISTS:
@@ -201,6 +203,15 @@ def _check_value(value: Any, hint: Any, known: Field, where: str) -> Any:
     if type(value) not in accepted:
         _refuse(value, hint, where)
     return kind(value) if kind in (float, Path) else value
+
+
+def _check_key(key: str, kind: Any, where: str) -> Any:
+    """Read a key, which TOML knows as text only, as the whole number that is expected."""
+    if kind is not int:
+        return key
+    if not key.removeprefix("-").isdigit():
+        raise RecipeError(f"{where}.{key}: the key is {key!r}; expected a whole number.")
+    return int(key)
 
 
 _SCALARS: dict[Any, tuple[type, ...]] = {
