@@ -16,9 +16,10 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError
 
-__all__ = ["Batch", "Dataset", "Item", "Loader", "collate", "collate_ragged"]
+__all__ = ["Batch", "Dataset", "Item", "Loader", "as_tensors", "collate", "collate_ragged"]
 
 Item: TypeAlias = "NDArray[Any] | float | tuple[Item, ...] | dict[str, Item]"
 Batch: TypeAlias = "NDArray[Any] | tuple[Batch, ...] | dict[str, Batch]"
@@ -117,6 +118,26 @@ def collate_ragged(items: Sequence[Item]) -> Batch:
     ((3, 3), array([0, 2, 3]), array([0, 1]))
     """
     return _gather(items, _join, "")
+
+
+def as_tensors(batch: Any) -> Any:
+    """Wrap the arrays of a batch as tensors, without a copy.
+
+    Parameters
+    ----------
+    batch : array, tuple or dict
+        As from a `Loader`.
+
+    Returns
+    -------
+    Tensor, tuple or dict
+        The same structure.
+    """
+    if isinstance(batch, tuple):
+        return tuple(as_tensors(entry) for entry in batch)
+    if isinstance(batch, dict):
+        return {key: as_tensors(entry) for key, entry in batch.items()}
+    return Tensor(batch)
 
 
 def _gather(

@@ -1,0 +1,396 @@
+"""Callbacks that change how a model is trained, guard the run and keep its checkpoints."""
+
+import math
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldgrad.engine.errors import FieldgradError, RecipeError, suggest
+from fieldgrad.engine.optim import EMA, clip_grad_norm
+from fieldgrad.engine.train import state
+from fieldgrad.engine.train.events import Callback, CancelFit
+from fieldgrad.engine.train.learner import Learner
+from fieldgrad.engine.train.schedules import Schedule
+
+__all__ = [
+    "Checkpoint",
+    "EMAWeights",
+    "EarlyStop",
+    "GradientClip",
+    "SaveOnSignal",
+    "ScheduleLR",
+    "StopOnNaN",
+]
+
+
+class ScheduleLR(Callback):
+    """Set the learning rate before each step, and the momentum if wanted.
+
+    Parameters
+    ----------
+    schedule : callable
+        Factor of the optimizer's own rate as a function of the progress in [0, 1], such as
+        `schedules.poly`.
+    momentum : callable, optional
+        Momentum as a function of the progress, such as `schedules.one_cycle_momentum`.
+    """
+
+    def __init__(self, schedule: Schedule, momentum: Schedule | None = None) -> None:
+        self.schedule = schedule
+        self.momentum = momentum
+        self._full_rate: float | None = None
+
+    def before_fit(self, learner: Learner) -> None:
+        """Remember the optimizer's own rate."""
+        if self._full_rate is None:
+            self._full_rate = float(learner.optimizer.lr)
+
+    def before_batch(self, learner: Learner) -> None:
+        """Set rate and momentum of the coming step."""
+        assert self._full_rate is not None
+        progress = learner.plan.progress(learner.step)
+        learner.optimizer.lr = self._full_rate * self.schedule(progress)
+        if self.momentum is not None:
+            learner.optimizer.momentum = self.momentum(progress)
+
+    def after_fit(self, learner: Learner) -> None:
+        """Give the optimizer its own rate back."""
+        if self._full_rate is not None:
+            learner.optimizer.lr, self._full_rate = self._full_rate, None
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Give the optimizer's own rate, ``lr``; nothing outside of a training."""
+        return {} if self._full_rate is None else {"lr": np.asarray(self._full_rate)}
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take over the optimizer's own rate, whose present rate is a scheduled one.
+
+        Parameters
+        ----------
+        state : dict of str to numpy.ndarray
+            As from `state_dict`.
+        """
+        self._full_rate = float(state["lr"]) if "lr" in state else None
+
+
+class GradientClip(Callback):
+    """Shorten the gradient before each step; see `optim.clip_grad_norm`.
+
+    Parameters
+    ----------
+    max_norm : float, default 1
+        Largest norm of the gradient of all parameters.
+
+    Attributes
+    ----------
+    norm : float
+        Norm of the last gradient, before clipping.
+    """
+
+    order = 10
+
+    def __init__(self, max_norm: float = 1.0) -> None:
+        self.max_norm = max_norm
+        self.norm = math.nan
+
+    def before_step(self, learner: Learner) -> None:
+        """Clip the gradient of all parameters of the optimizer."""
+        self.norm = clip_grad_norm(learner.optimizer.params, self.max_norm)
+
+
+class EMAWeights(Callback):
+    """Validate and finish with a running average of the weights; see `optim.EMA`.
+
+    Parameters
+    ----------
+    decay : float, default 0.999
+        Weight of the past, in [0, 1).
+
+    Attributes
+    ----------
+    average : EMA
+        The averages, from the beginning of the training.
+    """
+
+    average: EMA
+    # After Checkpoint, so that at the end it sees trained weights and averages in their places.
+    order = 60
+
+    def __init__(self, decay: float = 0.999) -> None:
+        self.decay = decay
+        self._loaded: dict[str, NDArray[Any]] = {}
+
+    def before_fit(self, learner: Learner) -> None:
+        """Begin with the weights as they are, or with the averages of a checkpoint."""
+        self.average = EMA(learner.model.parameters(), self.decay)
+        if self._loaded:
+            self.average.load_state_dict(self._loaded)
+            self._loaded = {}
+
+    def after_step(self, learner: Learner) -> None:
+        """Update the averages."""
+        self.average.update()
+
+    def before_validate(self, learner: Learner) -> None:
+        """Put the averages into the model."""
+        self.average.swap()
+
+    def after_validate(self, learner: Learner) -> None:
+        """Put the trained weights back."""
+        self.average.swap()
+
+    def after_fit(self, learner: Learner) -> None:
+        """Leave the averages in the model."""
+        self.average.swap()
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Give the averages."""
+        return self.average.state_dict()
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Keep the averages of a checkpoint for `before_fit`.
+
+        Parameters
+        ----------
+        state : dict of str to numpy.ndarray
+            As from `state_dict`.
+        """
+        self._loaded = state
+
+
+class EarlyStop(Callback):
+    """End the training when a value has not become better for some epochs.
+
+    Parameters
+    ----------
+    patience : int, default 10
+        Number of epochs without a new best value.
+    monitor : str, default "valid_loss"
+        A column of the learner's history.
+    higher_is_better : bool, default False
+        Whether the value is one such as Dice, or one such as a loss.
+    """
+
+    def __init__(
+        self, patience: int = 10, monitor: str = "valid_loss", *, higher_is_better: bool = False
+    ) -> None:
+        self.patience = patience
+        self.monitor = monitor
+        self.higher_is_better = higher_is_better
+
+    def before_epoch(self, learner: Learner) -> None:
+        """Compare the age of the best epoch with the patience."""
+        rows = learner.history
+        if not rows:
+            return
+        best = best_epoch(rows, self.monitor, higher_is_better=self.higher_is_better)
+        if len(rows) - best >= self.patience:
+            value = rows[best - 1].get(self.monitor, math.nan)
+            raise CancelFit(f"{self.monitor} was best in epoch {best} ({value:.4g})")
+
+
+class StopOnNaN(Callback):
+    """Stop with a message when the loss or a gradient is not finite, before the weights are."""
+
+    def before_backward(self, learner: Learner) -> None:
+        """Check the loss."""
+        assert learner.loss is not None
+        if not math.isfinite(float(learner.loss)):
+            raise self._error(learner, f"the loss is {float(learner.loss)}")
+
+    def before_step(self, learner: Learner) -> None:
+        """Check the gradients."""
+        for name, parameter in learner.model.named_parameters():
+            if parameter.grad is not None and not np.isfinite(parameter.grad.data).all():
+                raise self._error(learner, f"the gradient of {name} is not finite")
+
+    def _error(self, learner: Learner, what: str) -> FieldgradError:
+        path = None if learner.run_dir is None else learner.run_dir / "last.safetensors"
+        kept = f" The last good checkpoint is {path}." if path and path.exists() else ""
+        return FieldgradError(
+            f"training: {what} at step {learner.step + 1} (epoch {learner.epoch + 1}, learning "
+            f"rate {learner.optimizer.lr:.3g}); the weights were not changed.{kept}\n"
+            "Lower the learning rate, clip the gradient, or look for NaN in the data; "
+            "fg.detect_anomaly() names the op."
+        )
+
+
+class Checkpoint(Callback):
+    """Keep the last and the best state of the run in ``run_dir``, each file whole or not at all.
+
+    Parameters
+    ----------
+    every_epochs : int, default 1
+        Save ``last.safetensors`` after so many epochs.
+    every_steps : int, optional
+        Save it after so many steps too.
+    every_minutes : float, default 10
+        Save it when so much time has passed since it was saved.
+    monitor : str, default "valid_loss"
+        Column of the history of which the best epoch is kept as ``best.safetensors``; without
+        validation data there is none.
+    higher_is_better : bool, default False
+        Whether the value is one such as Dice, or one such as a loss.
+    """
+
+    order = 50
+
+    def __init__(
+        self,
+        *,
+        every_epochs: int = 1,
+        every_steps: int | None = None,
+        every_minutes: float = 10.0,
+        monitor: str = "valid_loss",
+        higher_is_better: bool = False,
+    ) -> None:
+        self.every_epochs = every_epochs
+        self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.monitor = monitor
+        self.higher_is_better = higher_is_better
+        self._saved_at = 0.0
+
+    def before_fit(self, learner: Learner) -> None:
+        """Check that there is a folder."""
+        run_folder(learner, "Checkpoint")
+        self._saved_at = learner.elapsed
+
+    def after_batch(self, learner: Learner) -> None:
+        """Save by steps and by time."""
+        by_steps = self.every_steps is not None and learner.step % self.every_steps == 0
+        if by_steps or learner.elapsed - self._saved_at >= 60 * self.every_minutes:
+            self.save(learner)
+
+    def after_epoch(self, learner: Learner) -> None:
+        """Save by epochs, and if this epoch was the best."""
+        if learner.epoch % self.every_epochs == 0:
+            self.save(learner)
+        if learner.valid is not None:
+            best = best_epoch(learner.history, self.monitor, higher_is_better=self.higher_is_better)
+            if best == len(learner.history):
+                state.save(learner, run_folder(learner, "Checkpoint") / "best.safetensors")
+
+    def after_fit(self, learner: Learner) -> None:
+        """Save the end."""
+        self.save(learner)
+
+    def save(self, learner: Learner) -> None:
+        """Save ``last.safetensors`` now."""
+        state.save(learner, run_folder(learner, "Checkpoint") / "last.safetensors")
+        self._saved_at = learner.elapsed
+
+
+class SaveOnSignal(Callback):
+    """On Ctrl-C or SIGTERM finish the step, save ``last.safetensors`` and leave.
+
+    The training ends with KeyboardInterrupt, or with SystemExit (status 143) after SIGTERM, as
+    job schedulers expect; ``learner.resume()`` goes on. A second Ctrl-C leaves at once. Signals
+    reach only the main thread; in any other this callback does nothing.
+    """
+
+    order = 55
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+
+    def before_fit(self, learner: Learner) -> None:
+        """Listen to the signals as long as the training lasts."""
+        run_folder(learner, "SaveOnSignal")
+        self._received = None
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                learner.cleanup.callback(signal.signal, number, signal.getsignal(number))
+                signal.signal(number, self._receive)
+
+    def after_batch(self, learner: Learner) -> None:
+        """Leave if a signal came."""
+        self._leave(learner)
+
+    def after_epoch(self, learner: Learner) -> None:
+        """Leave if a signal came during validation."""
+        self._leave(learner)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._received == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._received = number
+
+    def _leave(self, learner: Learner) -> None:
+        if self._received is None:
+            return
+        state.save(learner, run_folder(learner, "SaveOnSignal") / "last.safetensors")
+        if self._received == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + self._received)
+
+
+def best_epoch(history: Sequence[dict[str, float]], monitor: str, *, higher_is_better: bool) -> int:
+    """Find the epoch with the best value of a column.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        A row for each epoch, as `Learner.history`; at least one.
+    monitor : str
+        The column. Rows without it, or with NaN, are never the best.
+    higher_is_better : bool
+        Whether the value is one such as Dice, or one such as a loss.
+
+    Returns
+    -------
+    int
+        The epoch, from 1; the first of several that are equally good.
+
+    Raises
+    ------
+    RecipeError
+        If the last epoch has no such column.
+
+    Examples
+    --------
+    >>> rows = [{"loss": 3.0}, {"loss": 1.0}, {"loss": 2.0}]
+    >>> best_epoch(rows, "loss", higher_is_better=False)
+    2
+    """
+    if not any(monitor in row for row in history):
+        known = history[-1]
+        raise RecipeError(
+            f"monitor is {monitor!r}, which the history does not have{suggest(monitor, known)}. "
+            f"Columns: {', '.join(known)}."
+        )
+    sign = 1.0 if higher_is_better else -1.0
+    worst = -math.inf
+    values = [sign * row.get(monitor, math.nan) for row in history]
+    return 1 + int(np.argmax([worst if math.isnan(value) else value for value in values]))
+
+
+def run_folder(learner: Learner, who: str) -> Path:
+    """Give the run's folder, or say who needs it.
+
+    Parameters
+    ----------
+    learner : Learner
+        The learner.
+    who : str
+        What needs the folder, for the message.
+
+    Returns
+    -------
+    pathlib.Path
+        ``learner.run_dir``.
+
+    Raises
+    ------
+    RecipeError
+        If the learner has none.
+    """
+    if learner.run_dir is None:
+        raise RecipeError(f"{who} needs a folder to write to. Give Learner(run_dir=...).")
+    return learner.run_dir
