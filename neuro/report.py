@@ -31,6 +31,7 @@ LABEL_COLORS = (
 )
 _BACKGROUND, _FOREGROUND = "#101216", "#d8dce3"
 _TEXT = {"color": _FOREGROUND, "fontsize": 9}
+_SIDES = (("left", "right"), ("posterior", "anterior"), ("inferior", "superior"))
 _DPI = 110
 _LEGEND_COLUMNS = 6
 
@@ -100,9 +101,12 @@ def plot_overlay(
                 _paint(panel, _cut(labels.data, normal, center), colors, extent, opacity)
             _letter(panel, normal, radiological)
             if row == 0:
-                place = _world(image, center)[normal]
+                place = round(_world(image, center)[normal])
+                side = _SIDES[normal][place >= 0]
                 name = ("axial", "coronal", "sagittal")[plane]
-                panel.set_title(f"{name}, {'xyz'[normal]} = {place:.0f} mm", **_TEXT)
+                panel.set_title(f"{name}, {abs(place)} mm {side}", **_TEXT)
+    convention = "left is right (radiological)" if radiological else "left is left (neurological)"
+    figure.text(0.012, 0.012, convention, **_TEXT | {"fontsize": 7})
     handles = [Patch(color=colors[k], label=names.get(k, f"label {k}")) for k in order]
     if handles:
         figure.legend(
@@ -249,8 +253,9 @@ def _paint(
 
 def _letter(panel: Any, normal: int, radiological: bool) -> None:
     """Write at the edges where the subject's sides are, and mirror for radiologists."""
-    sides = ["LR", "PA", "IS"]
-    (left, right), (down, up) = (pair for axis, pair in enumerate(sides) if axis != normal)
+    from matplotlib.patheffects import withStroke
+
+    (left, right), (down, up) = (pair for axis, pair in enumerate(_SIDES) if axis != normal)
     if radiological and normal != 0:
         panel.invert_xaxis()
         left, right = right, left
@@ -258,7 +263,16 @@ def _letter(panel: Any, normal: int, radiological: bool) -> None:
     for x, y, letter in places:
         horizontal = {0.02: "left", 0.5: "center", 0.98: "right"}[x]
         vertical = {0.02: "bottom", 0.5: "center", 0.98: "top"}[y]
-        panel.text(x, y, letter, ha=horizontal, va=vertical, transform=panel.transAxes, **_TEXT)
+        panel.text(
+            x,
+            y,
+            letter[0].upper(),
+            ha=horizontal,
+            va=vertical,
+            transform=panel.transAxes,
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+            **_TEXT,
+        )
 
 
 def _save(figure: Any, path: str | os.PathLike[str]) -> None:
