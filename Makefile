@@ -8,17 +8,18 @@
 # An active virtual environment is used; otherwise .venv is made.
 
 PYTHON ?= python3
-VENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),$(CURDIR)/.venv)
+VENV := $(or $(VIRTUAL_ENV),.venv)
+RUN := $(VENV)/bin
 # Stamps: one for each environment, older than the environment once that is made anew.
 INSTALLED := build/installed$(subst /,-,$(VENV))
 LINTERS := build/linters$(subst /,-,$(VENV))
 
 # Compiled code is rebuilt on import when its source has changed; that needs cython on the path.
-export PATH := $(VENV)/bin:$(PATH)
+export PATH := $(or $(VIRTUAL_ENV),$(CURDIR)/.venv)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Prints a list of requirements from pyproject.toml, the only place where they stand.
-REQUIREMENTS = python -c 'import sys, tomllib; \
+REQUIREMENTS = $(RUN)/python -c 'import sys, tomllib; \
   table = tomllib.load(open("pyproject.toml", "rb")); \
   [table := table[key] for key in sys.argv[1:]]; print(*table, sep="\n")'
 
@@ -28,19 +29,19 @@ REQUIREMENTS = python -c 'import sys, tomllib; \
 install: $(INSTALLED)
 
 demo: $(INSTALLED)
-	fieldgrad run neuro/mni152-tissues --out demo --resume
+	$(RUN)/fieldgrad run neuro/mni152-tissues --out demo --resume
 
 test: $(INSTALLED)
-	python -m pytest
+	$(RUN)/python -m pytest
 
 lint: $(INSTALLED) $(LINTERS)
-	ruff check .
-	ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
 	sh .ci/types
-	python -m pytest -q tests/test_docstrings.py -k numpydoc
+	$(RUN)/python -m pytest -q tests/test_docstrings.py -k numpydoc
 
 bench: $(INSTALLED)
-	python -m benchmarks
+	for file in benchmarks/*.py; do $(RUN)/python $$file || exit 1; done
 
 clean:
 	rm -rf build demo .venv
@@ -48,14 +49,14 @@ clean:
 $(INSTALLED): pyproject.toml meson.build $(VENV)/pyvenv.cfg
 	mkdir -p build
 	$(REQUIREMENTS) build-system requires > build/requirements.txt
-	python -m pip install --quiet -r build/requirements.txt
-	python -m pip install --quiet --no-build-isolation --editable '.[neuro,test]'
+	$(RUN)/python -m pip install --quiet -r build/requirements.txt
+	$(RUN)/python -m pip install --quiet --no-build-isolation --editable '.[neuro,test]'
 	touch $@
 
 $(LINTERS): pyproject.toml $(VENV)/pyvenv.cfg
 	mkdir -p build
 	$(REQUIREMENTS) project optional-dependencies lint > build/linters.txt
-	python -m pip install --quiet -r build/linters.txt
+	$(RUN)/python -m pip install --quiet -r build/linters.txt
 	touch $@
 
 $(VENV)/pyvenv.cfg:
