@@ -19,6 +19,7 @@ field = Field(
         "one_cycle": "fieldgrad.engine.train.schedules:one_cycle",
         "poly": "fieldgrad.engine.train.schedules:poly",
         "synthesizer": "fieldgrad.neuro.synth:Synthesizer",
+        "train_on_dataset": "fieldgrad.neuro.tasks:train_on_dataset",
         "segment_template": "fieldgrad.neuro.tasks:segment_template",
     },
     recipes=Path(__file__).parent / "recipes",

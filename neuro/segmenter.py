@@ -33,8 +33,9 @@ class Normalization:
 
     Parameters
     ----------
-    kind : {"zscore", "percentiles", "ct"}
-        `zscore` and `rescale_percentiles` by the scan itself, `normalize_ct` by the training set.
+    kind : {"zscore", "zscore-nonzero", "percentiles", "ct"}
+        `zscore` (of all voxels, or of those that are not zero) and `rescale_percentiles` by the scan
+        itself, `normalize_ct` by the training set.
     low, high, mean, std : float
         For "ct": percentiles 0.5 and 99.5, mean and standard deviation of the training set's
         foreground, in Hounsfield units.
@@ -47,15 +48,18 @@ class Normalization:
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("zscore", "percentiles", "ct"):
+        kinds = ("zscore", "zscore-nonzero", "percentiles", "ct")
+        if self.kind not in kinds:
             raise DataError(
-                f"normalization {self.kind!r} is unknown; expected zscore, percentiles or ct."
+                f"normalization {self.kind!r} is unknown; expected one of {', '.join(kinds)}."
             )
 
     def apply(self, data: NDArray[Any]) -> NDArray[np.float32]:
         """Normalize the intensities of one channel, shape (n0, n1, n2)."""
         if self.kind == "zscore":
             return zscore(data)
+        if self.kind == "zscore-nonzero":
+            return zscore(data, data != 0)
         if self.kind == "percentiles":
             return rescale_percentiles(data)
         return normalize_ct(data, self.low, self.high, self.mean, self.std)
