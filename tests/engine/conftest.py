@@ -47,6 +47,7 @@ def train(
     noises: Sequence[Noise] = (),
     shape: tuple[int, int] = (8, 8),
     labels: dict[str, int] | None = None,
+    colors: dict[int, str] | None = None,
     folder: Path | None = None,
     note: str = "",
     seed: int = 0,

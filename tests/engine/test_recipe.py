@@ -138,6 +138,7 @@ def test_missing_setting_is_named(astro):
         ("shape=[1, 2.5]", r"shape\[1\] = 2.5; expected a whole number"),
         ("shape=3", "shape = 3; expected a list"),
         ("labels={csf = 1.5}", "labels.csf = 1.5; expected a whole number"),
+        ("colors={first = 'red'}", "key is 'first'; expected a whole number"),
         ("model=5", "model = 5; expected a table with `name`"),
         ("model={name = 'noise'}", r"\[model\] noise is no Model"),
         ("noises=[{size = 1}]", r"\[noises\[0\]\] has no `name`"),
@@ -178,6 +179,7 @@ def test_library_missing_inside_a_module_names_the_extra(astro):
 
 def test_values_arrive_as_annotated(astro):
     overrides = ["model.rate=1", "shape=[4, 5]", "folder=data", "labels={csf = 1}"]
+    overrides += ["colors={1 = 'red'}"]
     overrides += ["noises=[{name = 'noise', size = 2}, {name = 'noise'}]"]
     arguments = check(HEADER + MODEL, *overrides).arguments
     assert arguments["model"].arguments["rate"] == 1.0
@@ -185,6 +187,7 @@ def test_values_arrive_as_annotated(astro):
     assert arguments["shape"] == (4, 5)
     assert arguments["folder"] == Path("data")
     assert arguments["labels"] == {"csf": 1}
+    assert arguments["colors"] == {1: "red"}
     assert [noise.build().size for noise in arguments["noises"]] == [2.0, 1.0]
 
 
@@ -197,7 +200,7 @@ def test_parameter_annotated_as_callable_receives_it_with_settings_bound(astro):
 
 def test_resolved_recipe_gives_the_same_calls(astro):
     overrides = ["noises=[{name = 'noise', size = 2}]", "folder=data", "labels={csf = 1}"]
-    overrides += ["optimizer={name = 'descend'}", "seed=4"]
+    overrides += ["optimizer={name = 'descend'}", "seed=4", "colors={1 = 'red'}"]
     loaded = load(HEADER + MODEL, *overrides)
     call = recipe.check(loaded)
     text = recipe.resolved_text(loaded, call)
