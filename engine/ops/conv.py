@@ -1,4 +1,4 @@
-"""Convolution, transposed convolution and weight gradient: each one's rule is written in the others.
+"""Convolution, transposed convolution, weight gradient: the rule of each is in the others."""
 
 The three are one trilinear form seen from its three sides: with q = p · stride + t · dilation -
 padding, ``sum of x[c, q] w[o, c, t] y[o, p]``. conv gives y's factor, conv_transpose x's, and
@@ -45,9 +45,9 @@ def conv(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1):
     -----
     y[n, o, p] = bias[o] + sum over c, t of x[n, c, p · stride + t · dilation - padding] w[o, c, t].
     Channels of the result are adjacent in memory. In float32, kernels of 3 taps at stride 1 with
-    enough channels are computed by Winograd's method, whose rounding errors are about five times
-    those of the direct sum; ``fg.config.conv = "direct"`` avoids it. Results do not depend on the
-    number of threads.
+    enough channels are computed by Winograd's method, whose rounding errors are a few times those
+    of the direct sum and which spreads a NaN or infinity to the next one or two outputs;
+    ``fg.config.conv = "direct"`` avoids it. Results do not depend on the number of threads.
 
     References
     ----------
