@@ -378,7 +378,7 @@ def conv_weight(
     out = conv(x, weight, groups=groups, **window)
     if out != g:
         raise ShapeError(
-            f"conv_weight: a convolution of x {x} with kernel_size {kernel_size} gives {out}, but g "
+            f"conv_weight: a convolution of x {x} with kernel_size {kernel_size} gives {out}, g "
             f"has {g}; expected equal shapes."
         )
     return weight

@@ -1,4 +1,4 @@
-"""Convolution, transposed convolution, weight gradient: the rule of each is in the others."""
+"""Convolution, transposed convolution, weight gradient: the rule of each is in the others.
 
 The three are one trilinear form seen from its three sides: with q = p · stride + t · dilation -
 padding, ``sum of x[c, q] w[o, c, t] y[o, p]``. conv gives y's factor, conv_transpose x's, and
