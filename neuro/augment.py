@@ -80,7 +80,7 @@ class Transform(ABC):
         Returns
         -------
         image : ndarray of shape (n_channels, m0, m1, m2)
-            float32.
+            Intensities in float32.
         labels : ndarray of int of shape (m0, m1, m2)
             Label map.
         """
@@ -129,7 +129,7 @@ class Augmenter:
         Returns
         -------
         image : ndarray of shape (n_channels, m0, m1, m2)
-            float32; the shape changes only if `RotateScale` has a patch size.
+            Intensities in float32; the shape changes only if `RotateScale` has a patch size.
         labels : ndarray of int of shape (m0, m1, m2)
             Label map.
         record : list of dict
@@ -181,7 +181,7 @@ class Augmenter:
         Returns
         -------
         image : ndarray of shape (n_channels, m0, m1, m2)
-            float32.
+            Intensities in float32.
         labels : ndarray of int of shape (m0, m1, m2)
             Label map.
 
@@ -574,8 +574,8 @@ class Mirror(Transform):
         labels: NDArray[np.integer[Any]],
         parameters: Mapping[str, Any],
     ) -> Pair:
-        axes = parameters["axes"]
-        image = np.flip(image, [1 + axis for axis in axes])
+        axes = tuple(parameters["axes"])
+        image = np.flip(image, tuple(1 + axis for axis in axes))
         labels = np.flip(labels, axes)
         if self.left_right_axis in axes and self.sides:
             table = np.arange(max(int(labels.max()), *self.sides) + 1, dtype=labels.dtype)

@@ -140,7 +140,7 @@ class Image:
 
     @property
     def orientation(self) -> str:
-        """Where the array axes point, nearest anatomical direction: "RAS", "LIA", …"""
+        """Where the array axes point, nearest anatomical direction, such as "RAS"."""
         return "".join(ornt2axcodes(io_orientation(self.affine)))
 
     @property
@@ -379,8 +379,10 @@ def foreground_box(
 
     Returns
     -------
-    start, stop : tuple of 3 int
-        For `Image.crop`; the whole array if all voxels are zero.
+    start : tuple of 3 int
+        First voxel, for `Image.crop`; that of the whole array if all voxels are zero.
+    stop : tuple of 3 int
+        One past the last voxel.
 
     Examples
     --------

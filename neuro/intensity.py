@@ -26,7 +26,7 @@ def zscore(data: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray
     Returns
     -------
     ndarray of shape (n0, n1, n2)
-        float32, without unit.
+        Intensities in float32, without unit.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def rescale_percentiles(
     Returns
     -------
     ndarray of shape (n0, n1, n2)
-        float32 between 0 and 1.
+        Intensities in float32 between 0 and 1.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def normalize_ct(
     Returns
     -------
     ndarray of shape (n0, n1, n2)
-        float32, without unit.
+        Intensities in float32, without unit.
 
     References
     ----------

@@ -95,7 +95,7 @@ def read_labels(path: str | os.PathLike[str], *, names: Mapping[int, str] | None
     path : path-like
         A .nii, .nii.gz or .mgz file with one volume of whole numbers >= 0.
     names : mapping of int to str, optional
-        Label names; without it the labels present are named ``"label 1"``, ``"label 2"``, …
+        Label names; without it the labels present are named ``"label 1"`` and so on.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def from_nibabel(file: Any, *, names: Mapping[int, str] | None = None) -> Image:
     Returns
     -------
     Image
-        float32 intensities, or integers if `names` is given.
+        Intensities in float32, or integers if `names` is given.
 
     Raises
     ------
@@ -369,7 +369,7 @@ def _with_geometry(
 def _write(image: Image, data: NDArray[Any], path: str | os.PathLike[str]) -> None:
     suffix = file_suffix(path)
     if suffix in (".nii", ".nii.gz"):
-        file = to_nibabel(Image(data, image.affine, image.labels, image.header))
+        file: Any = to_nibabel(Image(data, image.affine, image.labels, image.header))
     else:
         file = nibabel.freesurfer.MGHImage(data, image.affine)
     with atomic_write(path) as temporary:

@@ -132,10 +132,10 @@ def extract_patch(
     first = np.asarray(start)
     low = np.clip(first, 0, array.shape[-3:])
     high = np.clip(first + patch_size, low, array.shape[-3:])
-    source = (..., *(slice(a, b) for a, b in zip(low, high, strict=True)))
-    target = (..., *(slice(a, b) for a, b in zip(low - first, high - first, strict=True)))
+    i, j, k = (slice(a, b) for a, b in zip(low, high, strict=True))
+    p, q, r = (slice(a, b) for a, b in zip(low - first, high - first, strict=True))
     out = np.full((*array.shape[:-3], *patch_size), fill, array.dtype)
-    out[target] = array[source]
+    out[..., p, q, r] = array[..., i, j, k]
     return out
 
 
@@ -177,7 +177,7 @@ def importance_weights(patch_size: Sequence[int]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of shape (p0, p1, p2)
-        float32 Gaussian with standard deviation patch/8 and maximum 1, at least 1e-6 so that
+        Gaussian in float32 with standard deviation patch/8 and maximum 1, at least 1e-6 so that
         voxels that only one patch's corner covers keep their prediction.
 
     References
@@ -332,10 +332,10 @@ def sliding_window(
             _most_probable(total[:, :done], out[first:following])
         else:
             np.divide(total[:, :done], weight[:done], out=out[:, first:following])
-        for slab in (total, weight[None]):
-            slab[:, : p0 - done] = slab[:, done:]
-            slab[:, p0 - done :] = 0
-    return out[(..., *inner)]
+        for held in (total, weight[None]):
+            held[:, : p0 - done] = held[:, done:]
+            held[:, p0 - done :] = 0
+    return out[..., inner[0], inner[1], inner[2]]
 
 
 def _most_probable(probabilities: NDArray[np.float32], out: NDArray[np.integer[Any]]) -> None:

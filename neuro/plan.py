@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fieldgrad.engine.errors import DataError, FileError
 from fieldgrad.engine.files import atomic_write
@@ -255,7 +255,7 @@ def fingerprint(
             f"{dataset.folder}: no case has a labeled voxel; expected label maps with foreground."
         )
     intensities = [_statistics(values) for values in np.hstack(samples)]
-    n_classes = max(dataset.labels) + 1
+    n_classes = len(dataset.labels) + 1
     return Fingerprint(shapes, spacings, kept, dataset.channels, intensities, n_classes)
 
 
@@ -375,7 +375,7 @@ def target_spacing(
 
 
 def topology(
-    patch_size: Sequence[int], spacing: Sequence[float]
+    patch_size: ArrayLike, spacing: ArrayLike
 ) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
     """Choose the stages of a U-Net for a patch.
 
@@ -404,7 +404,8 @@ def topology(
     """
     size, width = np.array(patch_size), np.array(spacing, dtype=float)
     kernel = np.ones(3, int)
-    strides, kernels = [(1, 1, 1)], []
+    strides: list[tuple[int, ...]] = [(1, 1, 1)]
+    kernels: list[tuple[int, ...]] = []
     while True:
         poolable = size >= 2 * _SMALLEST_EDGE
         if not poolable.any():

@@ -196,9 +196,10 @@ def _layout(image: Image, has_title: bool, n_legend_rows: int) -> tuple[Any, lis
     for r, bottom in enumerate((below + row + gap, below)):
         left = gap
         for w, h in zip(widths, heights, strict=True):
-            at = (left, bottom + (row - h * scale) / 2, w * scale, h * scale)
-            inches = (width, height, width, height)
-            panel = figure.add_axes([a / b for a, b in zip(at, inches, strict=True)])
+            low = bottom + (row - h * scale) / 2
+            panel = figure.add_axes(
+                (left / width, low / height, w * scale / width, h * scale / height)
+            )
             panel.set_axis_off()
             panels[r].append(panel)
             left += w * scale + gap

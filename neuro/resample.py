@@ -55,7 +55,7 @@ def resample(
     Returns
     -------
     Image
-        float32 data; the spacing is exactly as asked and the center of the volume stays.
+        Data in float32; the spacing is exactly as asked and the center of the volume stays.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def resample_onto(
     Returns
     -------
     Image
-        float32 data on the grid of `reference`.
+        Data in float32 on the grid of `reference`.
     """
     return _resampled(image, reference, order, antialias, fill)
 
@@ -192,7 +192,7 @@ def labels_from_probabilities(
     reference : Image
         Gives shape, affine, header and source of the result.
     names : mapping of int to str, optional
-        Label names of classes 1, 2, …
+        Label names of the classes from 1 on.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def axis_operator(
     Returns
     -------
     ndarray of shape (n_out, n)
-        float32; a row is zero where the position is more than half a sample outside.
+        Matrix in float32; a row is zero where the position is more than half a sample outside.
 
     Examples
     --------

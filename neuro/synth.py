@@ -174,7 +174,7 @@ class Synthesizer:
         Returns
         -------
         image : ndarray of shape `patch_size`
-            float32, normalized.
+            Normalized intensities in float32.
         target : ndarray of shape `patch_size`
             Label map of the smallest of uint8 and int32.
         record : dict
@@ -249,7 +249,7 @@ class Synthesizer:
         Returns
         -------
         image : ndarray of shape `patch_size`
-            float32, normalized.
+            Normalized intensities in float32.
         target : ndarray of shape `patch_size`
             Label map.
         """
