@@ -27,7 +27,6 @@ __all__ = [
     "Fingerprint",
     "IntensityStatistics",
     "Plan",
-    "deep_supervision_weights",
     "feature_map_size",
     "fingerprint",
     "make_plan",
@@ -452,30 +451,6 @@ def feature_map_size(
     down = sum(2 * n * c for n, c in zip(voxels, features, strict=True))
     up = sum(n * (3 * c + n_classes) for n, c in zip(voxels[:-1], features[:-1], strict=True))
     return down + up
-
-
-def deep_supervision_weights(n_outputs: int) -> list[float]:
-    """Give the weights of the losses at the resolutions of the decoder, finest first.
-
-    Parameters
-    ----------
-    n_outputs : int
-        Number of resolutions: stages minus one.
-
-    Returns
-    -------
-    list of float
-        1, 1/2, 1/4, …; the coarsest is 0 if there are several; scaled to sum to 1.
-
-    Examples
-    --------
-    >>> deep_supervision_weights(3)
-    [0.6666666666666666, 0.3333333333333333, 0.0]
-    """
-    weights = [0.5**k for k in range(n_outputs)]
-    if n_outputs > 1:
-        weights[-1] = 0.0
-    return [w / sum(weights) for w in weights]
 
 
 def _features(n_stages: int, base: int, largest: int) -> tuple[int, ...]:

@@ -1,7 +1,51 @@
 """Modules, layers and losses.
 
 module   Module, Parameter, Sequential, ModuleList
-layers   Linear, Conv, ConvTranspose, normalizations, activations, Dropout
+layers   Linear, Conv, ConvTranspose, normalizations, pooling, activations, Dropout
 losses   cross_entropy, mse_loss, …
 init     initial values
 """
+
+from fieldgrad.engine.nn import init, losses
+from fieldgrad.engine.nn.layers import (
+    ELU,
+    GELU,
+    Conv,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
+from fieldgrad.engine.nn.module import Module, ModuleList, Parameter, Sequential
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "Conv",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose",
+    "Dropout",
+    "Flatten",
+    "LeakyReLU",
+    "Linear",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Tanh",
+    "init",
+    "losses",
+]

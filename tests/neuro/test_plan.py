@@ -14,7 +14,6 @@ from fieldgrad.neuro.plan import (
     Fingerprint,
     IntensityStatistics,
     Plan,
-    deep_supervision_weights,
     feature_map_size,
     fingerprint,
     make_plan,
@@ -40,12 +39,6 @@ def test_the_hippocampus_gets_the_published_plan():
     assert plan.kernels == ((3, 3, 3),) * 4
     assert plan.features == (32, 64, 128, 256)
     assert plan.batch_size == 9
-
-
-def test_deep_supervision_halves_and_drops_the_coarsest():
-    assert deep_supervision_weights(3) == pytest.approx([2 / 3, 1 / 3, 0])
-    assert deep_supervision_weights(1) == [1]
-    assert sum(deep_supervision_weights(6)) == pytest.approx(1)
 
 
 def test_a_brain_gets_128_cubed():
