@@ -24,14 +24,18 @@ ModelFile = Annotated[
 ]
 Mirror = Annotated[
     bool,
-    typer.Option("--mirror", help="Average over mirrored patches (8 times slower; not for sided structures)."),
+    typer.Option(
+        "--mirror", help="Average over mirrored patches (8 times slower; not for sided structures)."
+    ),
 ]
 
 
 @app.command()
 def train(
     dataset: Annotated[Path, typer.Argument(help="Folder with dataset.json, imagesTr, labelsTr.")],
-    budget: Annotated[str, typer.Option(help='Training time or length: "30min", "100 epochs".')] = "10min",
+    budget: Annotated[
+        str, typer.Option(help='Training time or length: "30min", "100 epochs".')
+    ] = "10min",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")] = None,
     held_back: Annotated[float, typer.Option(help="Part of the cases kept for evaluation.")] = 0.2,
     base_features: Annotated[int, typer.Option(help="Channels of the finest stage.")] = 8,
@@ -87,7 +91,9 @@ def segment(
                 channels,
                 overlap=overlap,
                 mirror=mirror,
-                progress=lambda done, total, task=task: bar.update(task, completed=done, total=total),
+                progress=lambda done, total, task=task: bar.update(
+                    task, completed=done, total=total
+                ),
             )
             target = out if to_file else out / f"{stem(names)}_dseg.nii.gz"
             write_labels(result, target)
@@ -151,7 +157,9 @@ def evaluate(
             f"{_mean_of_finite(own, 'assd_mm'):.2f}",
         )
     console.print(table)
-    console.print(f"Mean Dice {np.mean(means):.3f}. Every case: {folder / 'evaluation.tsv'}", highlight=False)
+    console.print(
+        f"Mean Dice {np.mean(means):.3f}. Every case: {folder / 'evaluation.tsv'}", highlight=False
+    )
 
 
 def stem(path: str | Path) -> str:
@@ -164,4 +172,6 @@ def stem(path: str | Path) -> str:
 
 def _mean_of_finite(rows: list[dict[str, float]], key: str) -> float:
     values = np.array([row[key] for row in rows])
-    return float(np.mean(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
+    return (
+        float(np.mean(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
+    )

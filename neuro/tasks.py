@@ -156,7 +156,9 @@ def train_on_dataset(
     plot_history(learner, run_dir / "training.png")
     last = learner.history[-1]
     scores = "\n".join(
-        f"  {key.removeprefix('dice_'):<20}{value:8.3f}" for key, value in last.items() if "dice" in key
+        f"  {key.removeprefix('dice_'):<20}{value:8.3f}"
+        for key, value in last.items()
+        if "dice" in key
     )
     return (
         f"\nTrained {segmenter.network.n_parameters():,} weights for {learner.step} steps "

@@ -97,9 +97,7 @@ class RandomPatches:
     def item(self, index: int, rng: np.random.Generator) -> Pair:
         """Cut and augment a patch: image (n_channels, p0, p1, p2), classes (p0, p1, p2)."""
         scan, classes = self.scans[index], self.classes[index]
-        start = choose_patch(
-            classes.shape, self.input_size, rng, locations=self.locations[index]
-        )
+        start = choose_patch(classes.shape, self.input_size, rng, locations=self.locations[index])
         # Scans are padded with their darkest value, which is background for every normalization.
         image = extract_patch(scan, start, self.input_size, fill=float(scan.min()))
         image, target, _ = self.augment(image, extract_patch(classes, start, self.input_size), rng)
@@ -210,9 +208,7 @@ def _loss(logits: Tensor | list[Tensor], target: Tensor) -> Tensor:
     return dice_cross_entropy(logits, target.data)
 
 
-def split_cases(
-    names: Sequence[str], held_back: float, seed: int
-) -> tuple[list[str], list[str]]:
+def split_cases(names: Sequence[str], held_back: float, seed: int) -> tuple[list[str], list[str]]:
     """Divide cases at random into those to train on and those to evaluate on.
 
     Parameters
@@ -236,4 +232,3 @@ def split_cases(
         [name for i, name in enumerate(ordered) if i not in chosen],
         [name for i, name in enumerate(ordered) if i in chosen],
     )
-

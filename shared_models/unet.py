@@ -116,9 +116,7 @@ class UNet(nn.Module):
                 f"kernel_sizes and {len(steps)} strides; expected one of each for every stage."
             )
         self.deep_supervision = deep_supervision
-        self.divisor = tuple(
-            math.prod(step[axis] for step in steps) for axis in range(n_axes)
-        )
+        self.divisor = tuple(math.prod(step[axis] for step in steps) for axis in range(n_axes))
 
         encoder = []
         channels = in_channels
@@ -131,7 +129,9 @@ class UNet(nn.Module):
 
         ups, decoder, heads = [], [], []
         for i in range(n_stages - 2, -1, -1):
-            ups.append(nn.ConvTranspose(features[i + 1], features[i], steps[i + 1], stride=steps[i + 1]))
+            ups.append(
+                nn.ConvTranspose(features[i + 1], features[i], steps[i + 1], stride=steps[i + 1])
+            )
             blocks = [Block(2 * features[i], features[i], kernels[i])]
             blocks += [Block(features[i], features[i], kernels[i]) for _ in range(n_convs - 1)]
             decoder.append(nn.Sequential(*blocks))
@@ -179,4 +179,3 @@ class UNet(nn.Module):
             if several:
                 logits.insert(0, heads[i](x))
         return logits if several else heads[-1](x)
-

@@ -138,22 +138,34 @@ class Conv(Module):
 class Conv1d(Conv):
     """`Conv` over one axis; kernel_size may be an int."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any) -> None:
-        super().__init__(in_channels, out_channels, _per_axis(kernel_size, 1, "Conv1d: kernel_size"), **settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, _per_axis(kernel_size, 1, "Conv1d: kernel_size"), **settings
+        )
 
 
 class Conv2d(Conv):
     """`Conv` over two axes; kernel_size may be an int."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any) -> None:
-        super().__init__(in_channels, out_channels, _per_axis(kernel_size, 2, "Conv2d: kernel_size"), **settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, _per_axis(kernel_size, 2, "Conv2d: kernel_size"), **settings
+        )
 
 
 class Conv3d(Conv):
     """`Conv` over three axes; kernel_size may be an int."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any) -> None:
-        super().__init__(in_channels, out_channels, _per_axis(kernel_size, 3, "Conv3d: kernel_size"), **settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, _per_axis(kernel_size, 3, "Conv3d: kernel_size"), **settings
+        )
 
 
 class ConvTranspose(Module):

@@ -168,4 +168,6 @@ def cross_entropy(
     if kept is None:
         return _reduce(loss, reduction)
     loss = loss * kept.astype(loss.dtype)
-    return loss.sum() * (1.0 / max(kept.sum(), 1)) if reduction == "mean" else _reduce(loss, reduction)
+    return (
+        loss.sum() * (1.0 / max(kept.sum(), 1)) if reduction == "mean" else _reduce(loss, reduction)
+    )

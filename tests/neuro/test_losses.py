@@ -19,7 +19,9 @@ def test_even_odds_give_log_classes_and_the_dice_of_a_third():
 
 def test_certainty_of_the_right_classes_costs_nothing():
     one_hot = np.moveaxis(TARGET[..., None] == np.arange(3), -1, 1)
-    assert dice_cross_entropy(fg.tensor(one_hot * 100.0), TARGET).item() == pytest.approx(0, abs=1e-6)
+    assert dice_cross_entropy(fg.tensor(one_hot * 100.0), TARGET).item() == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_gradient_agrees_with_differences():

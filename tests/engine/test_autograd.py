@@ -1,0 +1,141 @@
+"""The backward walk: accumulation, higher orders, reuse, errors, threads."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import fieldgrad.engine as fg
+from fieldgrad.engine.errors import GradientError
+
+
+def test_gradients_accumulate_over_uses_and_calls():
+    x = fg.tensor(3.0, requires_grad=True)
+    (x * x + x).backward()
+    assert x.grad.item() == 7.0
+    (x * 2.0).backward()
+    assert x.grad.item() == 9.0
+
+
+def test_leaves_do_not_share_the_memory_of_their_gradients():
+    x, y = (fg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    (x + y).sum().backward()
+    assert not np.shares_memory(x.grad.data, y.grad.data)
+
+
+def test_third_derivative():
+    x = fg.tensor(np.array(0.7), requires_grad=True)
+    y = fg.sin(x)
+    for expected in (np.cos(0.7), -np.sin(0.7), -np.cos(0.7)):
+        y = fg.grad(y, x, create_graph=True)
+        assert y.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_gradient_of_a_gradient_norm():
+    x = fg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    w = fg.tensor(np.array([3.0, 4.0]), requires_grad=True)
+    force = fg.grad((w * x**2).sum(), x, create_graph=True)  # 2 w x
+    (force * force).sum().backward()
+    np.testing.assert_allclose(w.grad.data, 8 * w.data * x.data**2)
+
+
+def test_grad_of_an_intermediate_result_and_of_none():
+    x = fg.tensor(2.0, requires_grad=True)
+    other = fg.tensor(1.0, requires_grad=True)
+    middle = x * 3.0
+    y = middle * middle
+    assert fg.grad(y, middle, retain_graph=True).item() == 12.0
+    assert fg.grad(y, [x, other], allow_unused=True)[1] is None
+    assert x.grad is None
+
+
+def test_grad_of_an_independent_tensor_is_an_error():
+    x, other = (fg.tensor(2.0, requires_grad=True) for _ in range(2))
+    with pytest.raises(GradientError, match="does not depend on tensor 0"):
+        fg.grad(x * x, other)
+
+
+def test_a_used_tape_says_so():
+    x = fg.tensor(2.0, requires_grad=True)
+    y = x * x
+    y.backward()
+    with pytest.raises(GradientError, match="retain_graph"):
+        y.backward()
+    z = x * x
+    z.backward(retain_graph=True)
+    z.backward()
+
+
+def test_backward_needs_one_element_or_a_gradient():
+    x = fg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match="one element"):
+        (x * 2.0).backward()
+    (x * 2.0).backward([1.0, 3.0])
+    assert x.grad.tolist() == [2.0, 6.0]
+
+
+def test_a_result_without_history_cannot_go_backward():
+    with pytest.raises(GradientError, match="requires_grad"):
+        fg.tensor(1.0).backward()
+
+
+def test_a_tape_of_a_hundred_thousand_ops():
+    x = fg.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    y.backward()
+    assert x.grad.item() == 1.0
+    del y  # frees the chain without deep recursion
+
+
+def test_masked_values_do_not_make_nan():
+    x = fg.tensor([0.0, 4.0], requires_grad=True)
+    fg.where(x > 0, fg.sqrt(x), 0.0).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.25]
+
+
+def test_values_are_kept_only_if_the_rule_asks():
+    x = fg.tensor(np.ones(1000, np.float32), requires_grad=True)
+    middle = x * 2.0
+    array = middle.data
+    before = sys.getrefcount(array)
+    y = middle + 1.0  # its rule keeps nothing
+    del middle
+    assert sys.getrefcount(array) < before
+    y.sum().backward()
+    assert x.grad.tolist() == [2.0] * 1000
+
+
+def test_no_grad_is_a_matter_of_one_thread():
+    x = fg.tensor(1.0, requires_grad=True)
+    seen = []
+    with fg.no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * 2.0).requires_grad))
+        thread.start()
+        thread.join()
+        seen.append((x * 2.0).requires_grad)
+    assert seen == [True, False]
+
+
+def test_anomaly_mode_names_op_and_line():
+    x = fg.tensor([0.0], requires_grad=True)
+    with fg.detect_anomaly():
+        y = (x * 0.0) / x  # 0 / 0
+        with pytest.raises(GradientError, match=r"test_autograd\.py:\d+.*NaN"):
+            y.sum().backward()
+
+
+def test_gradcheck_finds_a_wrong_rule():
+    def wrong(x):
+        return x * x + (x.detach() * x)  # derivative 3x on the tape, 4x in truth
+
+    with pytest.raises(GradientError, match="the tape gives"):
+        fg.gradcheck(wrong, [fg.tensor(np.array([1.0, 2.0]), requires_grad=True)])
+
+
+def test_value_and_grad():
+    value, slope = fg.value_and_grad(lambda x, k: (x**2 * k).sum())(fg.tensor([1.0, 2.0]), 3.0)
+    assert value.item() == 15.0
+    assert slope.tolist() == [6.0, 12.0]

@@ -1,0 +1,141 @@
+"""Tensor: dtypes, mixed operands, assignment and version counters."""
+
+import numpy as np
+import pytest
+
+import fieldgrad.engine as fg
+from fieldgrad.engine.errors import DTypeError, GradientError, ShapeError
+
+
+def test_lists_of_floats_become_float32_and_arrays_stay_as_they_are():
+    assert fg.tensor([1.0, 2.0]).dtype == np.float32
+    assert fg.tensor([1, 2]).dtype == np.int64
+    assert fg.tensor([True]).dtype == np.bool_
+    assert fg.tensor(np.ones(2)).dtype == np.float64
+
+
+def test_an_array_is_wrapped_without_a_copy():
+    array = np.ones(3, np.float32)
+    assert np.shares_memory(fg.tensor(array).data, array)
+
+
+def test_ragged_lists_are_refused():
+    with pytest.raises((DTypeError, ValueError)):
+        fg.tensor([[1.0], [1.0, 2.0]])
+
+
+def test_python_numbers_keep_the_dtype_of_the_tensor():
+    for dtype in (np.float32, np.float64):
+        x = fg.tensor(np.ones(2, dtype))
+        for y in (x + 1, 1 - x, 2.5 * x, x / 3, x**2, 2.0**x):
+            assert y.dtype == dtype
+    assert (fg.tensor([1, 2]) * 2).dtype == np.int64
+    assert (fg.tensor([1, 2]) * 0.5).dtype == np.float32
+
+
+def test_mixed_float_dtypes_follow_numpy_and_gradients_go_back():
+    x = fg.tensor(np.ones(2, np.float32), requires_grad=True)
+    y = x * np.array([2.0, 3.0])
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert x.grad.dtype == np.float32
+    assert x.grad.tolist() == [2.0, 3.0]
+
+
+def test_arrays_on_the_left_keep_the_gradient():
+    x = fg.tensor([1.0, 2.0], requires_grad=True)
+    y = np.array([3.0, 4.0], np.float32) * x
+    assert isinstance(y, fg.Tensor)
+    y.sum().backward()
+    assert x.grad.tolist() == [3.0, 4.0]
+
+
+def test_numpy_gives_a_view_that_is_read_only_when_the_tape_could_not_see_a_write():
+    x = fg.tensor([1.0, 2.0])
+    x.numpy()[0] = 5.0
+    assert x.tolist() == [5.0, 2.0]
+    leaf = fg.tensor([1.0], requires_grad=True)
+    with pytest.raises(ValueError, match="read-only"):
+        leaf.numpy()[0] = 5.0
+
+
+def test_item_needs_one_element():
+    assert fg.tensor([[3.0]]).item() == 3.0
+    with pytest.raises(ShapeError, match=r"shape \(2,\)"):
+        fg.tensor([1.0, 2.0]).item()
+
+
+def test_integers_have_no_gradient():
+    with pytest.raises(DTypeError, match="floating"):
+        fg.tensor([1, 2], requires_grad=True)
+
+
+def test_shapes_that_do_not_broadcast_name_the_axis():
+    with pytest.raises(ValueError, match="axis -1 has 3 and 2"):
+        fg.zeros((2, 3)) + fg.zeros((2, 2))
+
+
+def test_tensors_are_not_pickled():
+    with pytest.raises(TypeError, match="checkpoint"):
+        fg.tensor([1.0]).__reduce__()
+
+
+def test_assignment_is_differentiable():
+    x = fg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    v = fg.tensor(5.0, requires_grad=True)
+    y = x * 1.0
+    y[1] = v * 2.0
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [2.0, 0.0, 6.0]
+    assert v.grad.item() == 40.0
+
+
+def test_assignment_that_would_corrupt_a_gradient_is_refused_with_the_line():
+    x = fg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 1.0
+    z = fg.exp(y)
+    w = z * z  # keeps z
+    z[0] = 0.0
+    with pytest.raises(GradientError, match=r"multiply.*changed in place.*test_tensor\.py"):
+        w.sum().backward()
+
+
+def test_changing_a_view_changes_the_version_of_the_original():
+    x = fg.tensor(np.ones((2, 2)), requires_grad=True)
+    y = x * 2.0
+    z = y * y
+    with fg.no_grad():
+        y.reshape(4)[0] = 7.0
+    with pytest.raises(GradientError, match="changed in place"):
+        z.sum().backward()
+
+
+def test_assignment_into_a_leaf_or_view_is_refused():
+    x = fg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(GradientError, match="leaf"):
+        x[0] = 1.0
+    y = (x * 1.0)[:1]
+    with pytest.raises(GradientError, match="view"):
+        y[0] = 1.0
+    with fg.no_grad():
+        x[0] = 9.0
+    assert x.tolist() == [9.0, 2.0]
+
+
+def test_assign_keeps_shape_and_dtype():
+    x = fg.tensor([1.0, 2.0], requires_grad=True)
+    x.assign(np.array([3.0, 4.0]))
+    assert x.tolist() == [3.0, 4.0]
+    assert x.dtype == np.float32
+
+
+def test_comparisons_give_truth_values_and_hashing_is_by_identity():
+    x = fg.tensor([1.0, 2.0])
+    assert (x == np.array([1.0, 0.0], np.float32)).tolist() == [True, False]
+    assert (x > 1.5).tolist() == [False, True]
+    assert len({x, fg.tensor([1.0, 2.0])}) == 2
+
+
+def test_unknown_attribute_of_an_op_lists_the_known_ones():
+    with pytest.raises(TypeError, match="negative_slope"):
+        fg.leaky_relu(fg.zeros(2), slope=0.1)
