@@ -236,17 +236,7 @@ class SGD(Optimizer):
     def update(
         self, i: int, t: int, w: NDArray[Any], g: NDArray[Any], lr: float, scratch: NDArray[Any]
     ) -> None:
-        """Change one parameter in place; see `Optimizer.update`.
-
-        Parameters
-        ----------
-        i, t : int
-            Position of the parameter and number of its updates.
-        w, g, scratch : numpy.ndarray
-            Weights, gradient and working space of one shape.
-        lr : float
-            The learning rate of this parameter.
-        """
+        """Change one parameter in place."""
         momentum, v = float(self.momentum), self._state[f"velocity.{i}"]
         np.multiply(v, momentum, out=v)
         np.add(v, g, out=v)
@@ -313,17 +303,7 @@ class Adam(Optimizer):
     def update(
         self, i: int, t: int, w: NDArray[Any], g: NDArray[Any], lr: float, scratch: NDArray[Any]
     ) -> None:
-        """Change one parameter in place; see `Optimizer.update`.
-
-        Parameters
-        ----------
-        i, t : int
-            Position of the parameter and number of its updates.
-        w, g, scratch : numpy.ndarray
-            Weights, gradient and working space of one shape.
-        lr : float
-            The learning rate of this parameter.
-        """
+        """Change one parameter in place."""
         beta1, beta2 = float(self.momentum), float(self.beta2)
         m, v = self._state[f"mean.{i}"], self._state[f"mean_square.{i}"]
         np.multiply(m, beta1, out=m)
@@ -444,7 +424,13 @@ class EMA:
             average[...] = scratch
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Give ``"average.<i>"`` of the shape of parameter i and ``steps`` (0-d), as copies."""
+        """Give the averages, as copies.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            ``"average.<i>"`` of the shape of parameter i, and ``steps`` (0-d).
+        """
         averages = {name: array.copy() for name, array in self._average.items()}
         return {**averages, "steps": self._steps.copy()}
 

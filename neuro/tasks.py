@@ -21,7 +21,7 @@ from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import AdamW, Optimizer
-from fieldgrad.engine.train.learner import Learner
+from fieldgrad.engine.train import Learner
 from fieldgrad.neuro import report
 from fieldgrad.neuro.augment import Augmenter, RotateScale, nnunet_transforms
 from fieldgrad.neuro.datasets import Dataset, load_mni152, open_dataset

@@ -178,7 +178,13 @@ class Plan:
         return self.validation_seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all attributes; plain numbers, text and lists."""
+        """Give everything as plain numbers, text and lists.
+
+        Returns
+        -------
+        dict
+            All attributes.
+        """
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ __all__ = [
     "SaveOnSignal",
     "ScheduleLR",
     "StopOnNaN",
+    "best_epoch",
+    "run_folder",
 ]
 
 
@@ -69,13 +71,7 @@ class ScheduleLR(Callback):
         return {} if self._full_rate is None else {"lr": np.asarray(self._full_rate)}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take over the optimizer's own rate, whose present rate is a scheduled one.
-
-        Parameters
-        ----------
-        state : dict of str to numpy.ndarray
-            As from `state_dict`.
-        """
+        """Take over the optimizer's own rate, whose present rate is a scheduled one."""
         self._full_rate = float(state["lr"]) if "lr" in state else None
 
 
@@ -154,13 +150,7 @@ class EMAWeights(Callback):
         return self.average.state_dict()
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Keep the averages of a checkpoint for `before_fit`.
-
-        Parameters
-        ----------
-        state : dict of str to numpy.ndarray
-            As from `state_dict`.
-        """
+        """Keep the averages of a checkpoint for `before_fit`."""
         self._loaded = state
 
 
@@ -266,12 +256,12 @@ class Checkpoint(Callback):
         """Save by steps and by time."""
         by_steps = self.every_steps is not None and learner.step % self.every_steps == 0
         if by_steps or learner.elapsed - self._saved_at >= 60 * self.every_minutes:
-            self.save(learner)
+            self._save(learner)
 
     def after_epoch(self, learner: Learner) -> None:
         """Save by epochs, and if this epoch was the best."""
         if learner.epoch % self.every_epochs == 0:
-            self.save(learner)
+            self._save(learner)
         if learner.valid is not None:
             best = best_epoch(learner.history, self.monitor, higher_is_better=self.higher_is_better)
             if best == len(learner.history):
@@ -279,10 +269,9 @@ class Checkpoint(Callback):
 
     def after_fit(self, learner: Learner) -> None:
         """Save the end."""
-        self.save(learner)
+        self._save(learner)
 
-    def save(self, learner: Learner) -> None:
-        """Save ``last.safetensors`` now."""
+    def _save(self, learner: Learner) -> None:
         state.save(learner, run_folder(learner, "Checkpoint") / "last.safetensors")
         self._saved_at = learner.elapsed
 

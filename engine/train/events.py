@@ -1,13 +1,25 @@
 """The events of the training loop, what takes part in them, and how to leave early."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from fieldgrad.engine.errors import RecipeError, suggest
 
-__all__ = ["EVENTS", "LOOP", "Callback", "CancelBatch", "CancelEpoch", "CancelFit"]
+if TYPE_CHECKING:
+    from fieldgrad.engine.train.learner import Learner
+
+__all__ = [
+    "EVENTS",
+    "LOOP",
+    "Callback",
+    "CancelBatch",
+    "CancelEpoch",
+    "CancelFit",
+    "check_callbacks",
+    "takes_part",
+]
 
 LOOP = """\
 before_fit
@@ -47,8 +59,51 @@ class CancelFit(Exception):
     """Raised in an event: end the training, going on with ``after_fit``."""
 
 
-class Callback:
-    """Base of what takes part in the loop: methods named after events, called with the learner.
+class _Events:
+    """The moments of a training, each a method that is called with the learner."""
+
+    def before_fit(self, learner: "Learner") -> None:
+        """Begin: the model is as it was given, or as a checkpoint had it."""
+
+    def before_epoch(self, learner: "Learner") -> None:
+        """Begin an epoch, or the rest of one after resuming."""
+
+    def before_train(self, learner: "Learner") -> None:
+        """Begin its training part."""
+
+    def before_batch(self, learner: "Learner") -> None:
+        """See ``learner.batch``, a tuple (x, *targets) of tensors, which may be replaced."""
+
+    def before_backward(self, learner: "Learner") -> None:
+        """See ``learner.prediction`` and ``learner.loss``, which may be replaced."""
+
+    def before_step(self, learner: "Learner") -> None:
+        """See the gradients, which may be changed."""
+
+    def after_step(self, learner: "Learner") -> None:
+        """See the changed weights, and the gradients a last time."""
+
+    def after_batch(self, learner: "Learner") -> None:
+        """End a batch; ``learner.step`` counts it."""
+
+    def after_train(self, learner: "Learner") -> None:
+        """End the training part of an epoch."""
+
+    def before_validate(self, learner: "Learner") -> None:
+        """Begin the validation part, if there are validation data."""
+
+    def after_validate(self, learner: "Learner") -> None:
+        """End the validation part."""
+
+    def after_epoch(self, learner: "Learner") -> None:
+        """End an epoch; ``learner.epoch`` counts it, ``learner.history[-1]`` is its row."""
+
+    def after_fit(self, learner: "Learner") -> None:
+        """End, also after CancelFit, but not after an error."""
+
+
+class Callback(_Events):
+    """Base of what takes part in a training: override the events at which something happens.
 
     Attributes
     ----------
@@ -59,11 +114,17 @@ class Callback:
     order = 0
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Give what a checkpoint must hold of this callback; nothing unless said otherwise."""
+        """Give what a checkpoint must hold of this callback.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Named arrays; none unless overridden.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Continue from what `state_dict` gave.
+        """Continue from what `state_dict` gave; called before ``before_fit``.
 
         Parameters
         ----------
@@ -85,7 +146,7 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
     RecipeError
         If a method's name is no event, or two callbacks of one kind keep state.
     """
-    names = [type(c).__name__ for c in callbacks if keeps_state(c)]
+    names = [type(c).__name__ for c in callbacks if takes_part(c, "state_dict")]
     if len(set(names)) != len(names):
         raise RecipeError(f"Learner: of {names} one kind is given twice, so its state has no name.")
     for callback in callbacks:
@@ -97,17 +158,19 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
                 )
 
 
-def keeps_state(callback: Callback) -> bool:
-    """Tell whether a callback has state of its own.
+def takes_part(callback: Callback, method: str) -> bool:
+    """Tell whether a callback does something of its own at an event, or has state of its own.
 
     Parameters
     ----------
     callback : Callback
         Any callback.
+    method : str
+        An event, or ``"state_dict"``.
 
     Returns
     -------
     bool
-        Whether its class defines ``state_dict``.
+        Whether its class overrides the method.
     """
-    return type(callback).state_dict is not Callback.state_dict
+    return getattr(type(callback), method) is not getattr(Callback, method)

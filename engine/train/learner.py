@@ -23,12 +23,14 @@ from fieldgrad.engine.optim import Optimizer
 from fieldgrad.engine.train import state
 from fieldgrad.engine.train.budget import Plan
 from fieldgrad.engine.train.events import (
+    EVENTS,
     LOOP,
     Callback,
     CancelBatch,
     CancelEpoch,
     CancelFit,
     check_callbacks,
+    takes_part,
 )
 from fieldgrad.engine.train.metrics import Mean, Metric
 
@@ -297,14 +299,14 @@ class Learner:
 
     def _fire(self, event: str) -> None:
         for callback in self.callbacks:
-            method = getattr(callback, event, None)
-            if method is not None:
-                method(self)
+            getattr(callback, event)(self)
 
     def print_loop(self) -> None:
         """Print the loop with the callbacks at each event, in the order of their calls."""
         for line in LOOP.splitlines():
-            names = [type(c).__name__ for c in self.callbacks if hasattr(c, line.strip())]
+            event = line.strip()
+            there = [c for c in self.callbacks if event in EVENTS and takes_part(c, event)]
+            names = [type(c).__name__ for c in there]
             print(f"{line:<52}{', '.join(names)}".rstrip())
 
 

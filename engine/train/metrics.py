@@ -74,7 +74,13 @@ class Mean:
         self.weight += weight
 
     def value(self) -> dict[str, float]:
-        """Give the mean under its name; NaN if there was no number."""
+        """Give the mean.
+
+        Returns
+        -------
+        dict of str to float
+            The mean under its name; NaN if there was no number.
+        """
         return {self.name: self.total / self.weight if self.weight else float("nan")}
 
 
@@ -122,7 +128,13 @@ class Accuracy:
         self.n += wanted.size
 
     def value(self) -> dict[str, float]:
-        """Give ``{"accuracy": ...}`` in [0, 1]; NaN without any target."""
+        """Give the accuracy.
+
+        Returns
+        -------
+        dict of str to float
+            ``accuracy`` in [0, 1]; NaN if there was no target.
+        """
         return {"accuracy": self.n_right / self.n if self.n else float("nan")}
 
 
@@ -195,7 +207,13 @@ class Dice:
         self._sizes += np.bincount(wanted.ravel(), minlength=n_classes)
 
     def value(self) -> dict[str, float]:
-        """Give ``dice``, the mean over classes, and ``dice_<name>`` for each, in [0, 1]."""
+        """Give the Dice of each class and their mean.
+
+        Returns
+        -------
+        dict of str to float
+            ``dice``, the mean, and ``dice_<name>`` for each class, in [0, 1].
+        """
         each = [
             2 * both / size if size else float("nan")
             for both, size in zip(self._both[1:].tolist(), self._sizes[1:].tolist(), strict=True)

@@ -11,7 +11,7 @@ from fieldgrad.engine.errors import DataError, FileError
 from fieldgrad.engine.nn.module import Module
 from fieldgrad.engine.ops import random
 from fieldgrad.engine.optim import EMA
-from fieldgrad.engine.train.events import keeps_state
+from fieldgrad.engine.train.events import takes_part
 
 if TYPE_CHECKING:
     from fieldgrad.engine.train.learner import Learner
@@ -133,7 +133,7 @@ def load_weights(model: Module, path: str | os.PathLike[str]) -> dict[str, str]:
 
 def _parts(learner: "Learner") -> dict[str, Any]:
     """Give everything with a state_dict, under the name that its arrays begin with."""
-    callbacks = {type(c).__name__: c for c in learner.callbacks if keeps_state(c)}
+    callbacks = {type(c).__name__: c for c in learner.callbacks if takes_part(c, "state_dict")}
     return {"model": learner.model, "optimizer": learner.optimizer, **callbacks}
 
 
