@@ -210,6 +210,8 @@ def import_object(path: str, *, extra: str = "") -> Any:
                 f"{path}: there is no module {missing!r}. Check the spelling, install it, or add "
                 "its folder to the environment variable PYTHONPATH."
             ) from error
+        if missing.partition(".")[0] == module_name.partition(".")[0]:
+            raise  # a defect of that package itself
         remedy = f' Install it with: pip install "{extra}"' if extra else " Install it."
         raise MissingExtra(
             f"{path} needs the library {missing}, which is not installed.{remedy}", name=missing
