@@ -13,19 +13,18 @@ from fieldgrad.engine import Tensor
 from fieldgrad.engine.data import Loader
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.optim import AdamW, Optimizer
-from fieldgrad.engine.train import (
-    Callback,
+from fieldgrad.engine.train.callbacks import (
     Checkpoint,
-    CSVLog,
-    Dice,
     GradientClip,
-    Learner,
-    Progress,
     SaveOnSignal,
     ScheduleLR,
     StopOnNaN,
-    poly,
 )
+from fieldgrad.engine.train.events import Callback
+from fieldgrad.engine.train.learner import Learner
+from fieldgrad.engine.train.logs import CSVLog, Progress
+from fieldgrad.engine.train.metrics import Dice
+from fieldgrad.engine.train.schedules import poly
 from fieldgrad.neuro.augment import Augmenter
 from fieldgrad.neuro.losses import dice_cross_entropy
 from fieldgrad.neuro.patches import choose_patch, extract_patch, foreground_locations
@@ -164,7 +163,7 @@ def fit_segmenter(
     budget : str
         Such as "20 epochs", "500 steps" or "10min".
     run_dir : Path
-        Folder for history.csv, the checkpoints and model.safetensors.
+        Folder for log.csv, the checkpoints and model.safetensors.
     optimizer : callable
         Parameters to optimizer.
     schedule : callable
