@@ -351,8 +351,11 @@ def _with_geometry(
         units = file.header.get_xyzt_units()[0]
         units = units if units in _MM_PER_UNIT else "mm"
         scale = np.diag([*3 * [_MM_PER_UNIT[units]], 1.0])
-        sform, sform_code = file.get_sform(coded=True)
-        qform, qform_code = file.get_qform(coded=True)
+        try:
+            sform, sform_code = file.get_sform(coded=True)
+            qform, qform_code = file.get_qform(coded=True)
+        except _UNREADABLE as error:  # a quaternion that is no rotation
+            raise _damaged(path, error) from error
         if not sform_code and not qform_code:
             _log.warning(
                 "%s has no orientation (sform and qform codes are 0), so left and right are a "

@@ -231,3 +231,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, volume, monkeypatch):
 
 def test_header_defaults_to_scanner_space():
     assert Header() == Header(sform_code=1, qform_code=1)
+
+
+def test_a_quaternion_that_is_no_rotation_is_reported(tmp_path, volume):
+    file = nibabel.Nifti1Image(volume, ROTATED)
+    file.set_sform(ROTATED, code=1)
+    nibabel.save(file, tmp_path / "in.nii")
+    with open(tmp_path / "in.nii", "r+b") as raw:
+        raw.seek(252)  # qform_code, then sform_code, quatern_b, c, d of the NIfTI-1 header
+        raw.write(np.array([1, 1], "<i2").tobytes() + np.full(3, 0.9, "<f4").tobytes())
+    with pytest.raises(FileError, match=r"in\.nii cannot be read"):
+        read_image(tmp_path / "in.nii")
+
+
+def test_suffixes_may_be_capitals(tmp_path, volume):
+    write_image(Image(volume, ROTATED), tmp_path / "a.NII.GZ")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.NII.GZ").data, volume)
