@@ -2,10 +2,12 @@ import csv
 import logging
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -524,3 +526,24 @@ def test_importing_the_training_loop_imports_no_optional_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert found.strip() == "[]"
+
+
+def test_the_callbacks_of_the_how_to_work(tmp_path):
+    page = Path(__file__).parents[2] / "docs/how-to/write-a-callback.md"
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
+        exec(block, names)
+    lowest = names["LowestLoss"]()
+    recorder = Recorder()
+    learner = make(names["SkipOutliers"](0.0), lowest, recorder, Checkpoint(), run_dir=tmp_path)
+    learner.fit("2 epochs")
+    assert [name for name, _, _ in recorder.seen].count("before_step") == 2  # first of each epoch
+    again = names["LowestLoss"]()
+    make(again, Checkpoint(), run_dir=tmp_path).resume()
+    assert again.lowest == lowest.lowest < np.inf
+
+
+def test_the_loop_of_the_how_to_is_the_printed_one(capsys):
+    page = Path(__file__).parents[2] / "docs/how-to/write-a-callback.md"
+    make(ScheduleLR(poly), GradientClip(), Checkpoint()).print_loop()
+    assert capsys.readouterr().out in page.read_text(encoding="utf-8")
