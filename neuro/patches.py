@@ -275,9 +275,9 @@ def sliding_window(
     Notes
     -----
     Patches advance along array axis 0, and a slab of it is finished when no later patch reaches
-    it. Beyond the result, memory is ``4 * (n_classes + 1) * p0 * n1 * n2`` bytes: 33 classes and a
-    patch of 96 on 256³ voxels need 0.86 GB with `labels_only` (2.2 GB more for all
-    probabilities).
+    it. Beyond the result and one batch, memory is ``4 * (n_classes + 1) * p0 * n1 * n2`` bytes: 33
+    classes and a patch of 96 on 256³ voxels need 0.86 GB with `labels_only`, and 2.2 GB more for
+    all probabilities.
 
     Patches are weighted by `importance_weights`, and the result does not depend on `batch_size`.
     """
@@ -332,9 +332,9 @@ def sliding_window(
             _most_probable(total[:, :done], out[first:following])
         else:
             np.divide(total[:, :done], weight[:done], out=out[:, first:following])
-        for held in (total, weight[None]):
-            held[:, : p0 - done] = held[:, done:]
-            held[:, p0 - done :] = 0
+        for held in (*total, weight):  # one by one: an overlapping copy needs a second array
+            held[: p0 - done] = held[done:]
+            held[p0 - done :] = 0
     return out[..., inner[0], inner[1], inner[2]]
 
 

@@ -1,6 +1,7 @@
 """Patches: cutting, choosing and tiling."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -64,6 +65,19 @@ def test_probabilities_sum_to_one(rng):
     image = np.zeros((1, 19, 13, 11), np.float32)
     out = sliding_window(noisy, image, (8, 8, 8), n_classes=4, batch_size=2)
     np.testing.assert_allclose(out.sum(axis=0), 1, atol=1e-5)
+
+
+def test_memory_is_bounded_by_a_slab():
+    shape, patch, n_classes = (48, 40, 40), (16, 16, 16), 20
+    image = np.zeros((1, *shape), np.float32)
+    uniform = np.broadcast_to(np.float32(1 / n_classes), (1, n_classes, *patch))
+    tracemalloc.start()
+    sliding_window(lambda _: uniform, image, patch, n_classes=n_classes, labels_only=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    slab = 4 * (n_classes + 1) * patch[0] * shape[1] * shape[2]
+    batch = 4 * (n_classes + 1) * np.prod(patch)
+    assert peak < slab + np.prod(shape) + 2 * batch
 
 
 def test_progress_is_told_of_every_call():
