@@ -10,6 +10,8 @@ import os
 
 import numpy as np
 
+from fieldgrad.engine.errors import DTypeError
+
 cimport numpy as cnp
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free
@@ -36,6 +38,11 @@ cdef extern from "kernels/conv.h" nogil:
         ptrdiff_t x_strides[5]
         ptrdiff_t y_strides[5]
         ptrdiff_t w_strides[5]
+
+cdef extern from "kernels/norm.h" nogil:
+    ctypedef struct fg_norm:
+        ptrdiff_t batch, positions, channels, groups
+        double eps, negative_slope
 
 cdef extern from "kernels/kernels.h" nogil:
     ctypedef void (*fg_loop)(const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
@@ -71,6 +78,13 @@ cdef extern from "kernels/kernels.h" nogil:
                                   float *) noexcept nogil
         int (*winograd_weight)(const fg_conv *, const float *, const float *,
                                float *) noexcept nogil
+        int (*norm)(int, const fg_norm *, const void *, const void *, const void *, void *, void *,
+                    void *) noexcept nogil
+        int (*norm_gradient)(int, const fg_norm *, const void *, const void *, const void *,
+                             const void *, const void *, const void *, void *, void *,
+                             void *) noexcept nogil
+        void (*softmax)(int, int, const void *, void *, ptrdiff_t, ptrdiff_t,
+                        ptrdiff_t) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
 
 cdef extern from "kernels/walk.h" nogil:
@@ -632,4 +646,125 @@ def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dila
             failed = kernels.conv_weight_f64(&c, <double *>px, <double *>pg, <double *>po)
     if failed:
         raise MemoryError(f"conv_weight: no memory for partial sums of shape {np.shape(out)}")
+    return out
+
+
+# ----------------------------------------------------------------- normalization, softmax
+
+cdef bint is_f64(str name, cnp.ndarray x) except -1:
+    """Which of the two compiled element types x has."""
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+        return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+    raise DTypeError(f"{name}: dtype {x.dtype} is not supported; expected float32 or float64. Convert "
+                     "with .astype(float32).")
+
+
+cdef cnp.ndarray dense(cnp.ndarray x):
+    """x itself where it is (batch, spatial…, channel) without gaps in memory, else such a copy."""
+    cdef int d, i, ndim = cnp.PyArray_NDIM(x)
+    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
+    for i in range(ndim):
+        d = (1 if i == 0 else ndim - i if i < ndim - 1 else 0) if ndim > 2 else ndim - 1 - i
+        if cnp.PyArray_DIM(x, d) != 1 and cnp.PyArray_STRIDE(x, d) != expected:
+            out = empty_channels_last(np.shape(x), x.dtype)
+            np.copyto(out, x)
+            return out
+        expected *= cnp.PyArray_DIM(x, d)
+    return x
+
+
+cdef void *data_or_null(cnp.ndarray a) noexcept nogil:
+    return NULL if a is None else cnp.PyArray_DATA(a)
+
+
+cdef fg_norm norm_sizes(cnp.ndarray x, ptrdiff_t batch, ptrdiff_t groups, double eps,
+                        double negative_slope):
+    cdef fg_norm s
+    s.batch, s.groups, s.eps, s.negative_slope = batch, groups, eps, negative_slope
+    s.channels = cnp.PyArray_DIM(x, 1)
+    s.positions = cnp.PyArray_SIZE(x) // max(batch * s.channels, 1)
+    return s
+
+
+def norm(cnp.ndarray x, weight, bias, ptrdiff_t batch, ptrdiff_t groups, double eps,
+         double negative_slope=1.0, bint statistics_only=False):
+    """Normalize groups of channels of x (N, C, …); batch = 1 counts N among the positions, else N.
+
+    Returns the output, channels-last in memory (None for statistics only), and mean and reciprocal
+    standard deviation, (batch, groups). A negative_slope but 1 applies a leaky ReLU to the output.
+    """
+    cdef bint f64 = is_f64("norm", x)
+    x = dense(x)
+    cdef fg_norm s = norm_sizes(x, batch, groups, eps, negative_slope)
+    cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
+    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
+    cdef cnp.ndarray out = None if statistics_only else empty_channels_last(np.shape(x), x.dtype)
+    cdef cnp.ndarray mean = empty((batch, groups), x.dtype), rstd = empty((batch, groups), x.dtype)
+    cdef int failed = 0
+    if not cnp.PyArray_SIZE(x):
+        mean.fill(np.nan)
+        rstd.fill(np.nan)
+    else:
+        with nogil:
+            failed = kernels.norm(f64, &s, cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
+                                  cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), data_or_null(out))
+    if failed:
+        raise MemoryError(f"norm: no memory for the statistics of an array of shape {np.shape(x)}")
+    return out, mean, rstd
+
+
+def norm_gradient(cnp.ndarray g, cnp.ndarray x, weight, bias, cnp.ndarray mean, cnp.ndarray rstd,
+                  double negative_slope):
+    """Gradients of norm's output for x, weight and bias; mean and rstd as norm gave them."""
+    cdef bint f64 = is_f64("norm_gradient", x)
+    x, g = dense(x), dense(g)
+    cdef fg_norm s = norm_sizes(x, cnp.PyArray_DIM(mean, 0), cnp.PyArray_DIM(mean, 1), 0,
+                                negative_slope)
+    cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
+    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
+    cdef cnp.ndarray gx = empty_channels_last(np.shape(x), x.dtype)
+    cdef cnp.ndarray gweight = empty((s.channels,), x.dtype), gbias = empty((s.channels,), x.dtype)
+    cdef int failed = 0
+    if not cnp.PyArray_SIZE(x):
+        gweight.fill(0)
+        gbias.fill(0)
+    else:
+        with nogil:
+            failed = kernels.norm_gradient(
+                f64, &s, cnp.PyArray_DATA(g), cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
+                cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(gx),
+                cnp.PyArray_DATA(gweight), cnp.PyArray_DATA(gbias))
+    if failed:
+        raise MemoryError(f"norm: no memory for the gradient of an array of shape {np.shape(x)}")
+    return gx, gweight, gbias
+
+
+def softmax(cnp.ndarray x, int axis, bint logarithm=False):
+    """Softmax of x along an axis, or its logarithm; the output keeps the memory order of x."""
+    cdef bint f64 = is_f64("softmax", x)
+    cdef int d, ndim = cnp.PyArray_NDIM(x)
+    cdef int order[MAX_NDIM]
+    cdef ptrdiff_t outer = 1, inner = 1, n = cnp.PyArray_DIM(x, axis)
+    cdef bint before = True
+    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
+    cdef cnp.ndarray source = x
+    memory_order(x, ndim, order)
+    for d in range(ndim - 1, -1, -1):
+        if cnp.PyArray_DIM(x, order[d]) != 1 and cnp.PyArray_STRIDE(x, order[d]) != expected:
+            source = new_array(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), order)
+            np.copyto(source, x)
+            break
+        expected *= cnp.PyArray_DIM(x, order[d])
+    for d in range(ndim):
+        if order[d] == axis:
+            before = False
+        elif before:
+            outer *= cnp.PyArray_DIM(x, order[d])
+        else:
+            inner *= cnp.PyArray_DIM(x, order[d])
+    cdef cnp.ndarray out = new_array(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), order)
+    if cnp.PyArray_SIZE(x):
+        with nogil:
+            kernels.softmax(f64, logarithm, cnp.PyArray_DATA(source), cnp.PyArray_DATA(out), outer, n,
+                            inner)
     return out

@@ -5,6 +5,7 @@ brings another table, and no op changes. Most entries are C (``_kernels.pyx``); 
 already at memory speed (copies, views, indexing, comparisons) it is used as it is.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -121,6 +122,56 @@ def _einsum(arrays: Sequence[Array], *, subscripts: str) -> Array:
     return np.asarray(np.einsum(subscripts, *arrays, optimize=True))
 
 
+def _instance_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    eps: float,
+    negative_slope: float,
+) -> tuple[Array, ...]:
+    return _kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
+
+
+def _group_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    groups: int,
+    eps: float,
+    negative_slope: float,
+) -> tuple[Array, ...]:
+    return _kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
+
+
+def _batch_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    eps: float,
+    negative_slope: float = 1.0,
+    statistics_only: bool = False,
+) -> tuple[Array, ...]:
+    return _kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, statistics_only)
+
+
+def _layer_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    n_axes: int,
+    eps: float,
+) -> tuple[Array, ...]:
+    size = math.prod(x.shape[x.ndim - n_axes :])
+    rows = x.reshape(x.size // max(size, 1), size)
+    flat = [None if p is None else p.reshape(-1) for p in (weight, bias)]
+    out, mean, rstd = _kernels.norm(rows, *flat, len(rows), 1, eps)
+    return out.reshape(x.shape), mean, rstd
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     # Elementwise: C loops for float32 and float64, the ufunc for every other dtype.
     **{
@@ -206,6 +257,14 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "conv": _kernels.conv,
     "conv_transpose": _kernels.conv_transpose,
     "conv_weight": _kernels.conv_weight,
+    # Normalization.
+    "instance_norm": _instance_norm,
+    "group_norm": _group_norm,
+    "batch_norm": _batch_norm,
+    "layer_norm": _layer_norm,
+    "norm_gradient": _kernels.norm_gradient,
+    "softmax": lambda x, axis: _kernels.softmax(x, axis % x.ndim),
+    "log_softmax": lambda x, axis: _kernels.softmax(x, axis % x.ndim, logarithm=True),
     # Indexing.
     "getitem": _getitem,
     "setitem": _setitem,

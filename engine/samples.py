@@ -286,3 +286,64 @@ def conv_weights(rng: np.random.Generator) -> Iterator[Sample]:
         out = conv_shape(x, weight, **settings)
         kernel_size = {"kernel_size": weight[2:]}
         yield (rng.normal(size=x), rng.normal(size=out)), attributes | kernel_size
+
+
+def channels_last(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Normal values whose channels (axis 1) are adjacent in memory."""
+    return np.moveaxis(rng.normal(size=(shape[0], *shape[2:], shape[1])), -1, 1)
+
+
+def _norms(
+    shapes: tuple[tuple[int, ...], ...], *variants: dict[str, Any]
+) -> Callable[[np.random.Generator], Iterator[Sample]]:
+    """Inputs of a normalization by channel, with both, one or none of weight and bias."""
+
+    def samples(rng: np.random.Generator) -> Iterator[Sample]:
+        for i, shape in enumerate(shapes):
+            for attributes in variants:
+                x = 3 + (channels_last(rng, shape) if i % 2 else rng.normal(size=shape))
+                vectors = (rng.uniform(0.5, 2.0, shape[1]), rng.normal(size=shape[1]))
+                yield (x, *vectors[: 2 - i % 3]), attributes
+
+    return samples
+
+
+instance_norms = _norms(
+    ((2, 3, 7), (1, 2, 5, 4), (2, 5, 3, 1, 4), (1, 1, 40), (2, 8, 4, 4), (0, 2, 3)),
+    {},
+    {"negative_slope": 0.1},
+)
+batch_norms = _norms(
+    ((4, 3), (2, 3, 7), (3, 2, 1, 4), (1, 16, 5, 3), (5, 3, 2, 2, 3), (0, 2, 3)),
+    {},
+    {"eps": 0.1, "negative_slope": 0.1},
+)
+group_norms = _norms(
+    ((3, 4), (2, 6, 5), (1, 2, 3, 4), (2, 8, 1, 2, 3), (2, 32, 3), (0, 2, 3)),
+    {"groups": 1},
+    {"groups": 2, "negative_slope": 0.1},
+)
+
+
+def layer_norms(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input, perhaps weight and bias, and how many axes to normalize over."""
+    for shape, n_axes, n_vectors in (
+        ((7,), 1, 2),
+        ((3, 4), 1, 0),
+        ((2, 5, 33), 1, 2),
+        ((2, 3, 4), 2, 1),
+        ((70, 3), 1, 2),
+        ((0, 3), 1, 2),
+    ):
+        last = shape[len(shape) - n_axes :]
+        vectors = (rng.uniform(0.5, 2.0, last), rng.normal(size=last))
+        yield (3 + rng.normal(size=shape), *vectors[:n_vectors]), {"n_axes": n_axes}
+
+
+def along_axes(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input and an axis."""
+    for shape, axis in (((5,), 0), ((3, 20), -1), ((2, 1), 1), ((0, 3), 1), ((3, 2), 0)):
+        yield (2 * rng.normal(size=shape),), {"axis": axis}
+    for shape in ((2, 3, 4), (1, 19, 2, 3)):
+        yield (channels_last(rng, shape),), {"axis": 1}
+        yield (2 * rng.normal(size=shape),), {"axis": 1}

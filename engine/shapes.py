@@ -13,12 +13,18 @@ import numpy as np
 from fieldgrad.engine.errors import ShapeError
 
 __all__ = [
+    "along_axis",
+    "batch_norm",
     "broadcast",
+    "by_channel",
     "concat",
     "conv",
     "conv_transpose",
     "conv_weight",
     "einsum",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
     "matmul",
     "normalize_axes",
     "output_padding",
@@ -382,3 +388,78 @@ def conv_weight(
             f"has {g}; expected equal shapes."
         )
     return weight
+
+
+def by_channel(name: str, x: Shape, *vectors: Shape | None) -> Shape:
+    """x's shape, checked against vectors that have one element for each channel."""
+    if len(x) < 2 or x[1] < 1:
+        raise ShapeError(
+            f"{name}: x has shape {x}; expected (batch, channel, …) with at least one channel. Add "
+            "a batch axis with x[None], or a channel axis with x[:, None]."
+        )
+    for vector in vectors:
+        if vector is not None and vector != (x[1],):
+            raise ShapeError(
+                f"{name}: x has {x[1]} channels (shape {x}), but a vector by channel has shape "
+                f"{vector}; expected ({x[1]},)."
+            )
+    return x
+
+
+def instance_norm(
+    x: Shape, weight: Shape | None = None, bias: Shape | None = None, **_: Any
+) -> Shape:
+    """x's shape, if channels have more than one position."""
+    if math.prod(x[2:]) == 1:
+        raise ShapeError(
+            f"instance_norm: x has shape {x}, one position in each channel, whose normalized value "
+            "is 0 whatever it is. Downsample less often, or use group_norm or layer_norm."
+        )
+    return by_channel("instance_norm", x, weight, bias)
+
+
+def group_norm(
+    x: Shape, weight: Shape | None = None, bias: Shape | None = None, *, groups: int, **_: Any
+) -> Shape:
+    """x's shape, if the groups divide the channels."""
+    by_channel("group_norm", x, weight, bias)
+    if groups < 1 or x[1] % groups:
+        raise ShapeError(
+            f"group_norm: groups = {groups} for {x[1]} channels; expected a divisor of {x[1]}."
+        )
+    return x
+
+
+def batch_norm(x: Shape, weight: Shape | None = None, bias: Shape | None = None, **_: Any) -> Shape:
+    """x's shape, if channels have more than one element."""
+    by_channel("batch_norm", x, weight, bias)
+    if math.prod(x) == x[1]:
+        raise ShapeError(
+            f"batch_norm: x has shape {x}, one element in each channel, whose normalized value is "
+            "0 whatever it is. Use batches of at least two, or call eval() on a trained model."
+        )
+    return x
+
+
+def layer_norm(
+    x: Shape, weight: Shape | None = None, bias: Shape | None = None, *, n_axes: int, **_: Any
+) -> Shape:
+    """x's shape, if weight and bias have that of its last axes."""
+    if not 1 <= n_axes <= len(x):
+        raise ShapeError(
+            f"layer_norm: n_axes = {n_axes} for x of shape {x}; expected 1 to {len(x)}."
+        )
+    last = x[len(x) - n_axes :]
+    for name, vector in (("weight", weight), ("bias", bias)):
+        if vector is not None and vector != last:
+            raise ShapeError(
+                f"layer_norm: x has shape {x} and n_axes = {n_axes}, but {name} has {vector}; "
+                f"expected {last}."
+            )
+    return x
+
+
+def along_axis(x: Shape, *, axis: int) -> Shape:
+    """x's shape, if it has the axis."""
+    normalize_axes(axis, len(x), "axis")
+    return x

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conv.h"
+#include "norm.h"
 
 #define FG_MAX_NDIM 64
 
@@ -41,7 +42,13 @@ typedef struct {
   K(int, winograd_choice, (const fg_conv *c)) \
   K(int, winograd, (const fg_conv *c, const float *x, const float *w, const float *bias, float *y)) \
   K(int, winograd_transpose, (const fg_conv *c, const float *y, const float *w, const float *bias, float *x)) \
-  K(int, winograd_weight, (const fg_conv *c, const float *x, const float *y, float *w))
+  K(int, winograd_weight, (const fg_conv *c, const float *x, const float *y, float *w)) \
+  /* norm.h says what the axes are; x, out (batch, positions, channels), mean, rstd (batch, groups); \
+   * weight, bias may be NULL, and out: statistics only. f64 tells the element type. -1: no memory */ \
+  K(int, norm, (int f64, const fg_norm *s, const void *x, const void *weight, const void *bias, void *mean, void *rstd, void *out)) \
+  K(int, norm_gradient, (int f64, const fg_norm *s, const void *g, const void *x, const void *weight, const void *bias, const void *mean, const void *rstd, void *gx, void *gweight, void *gbias)) \
+  /* softmax, or its logarithm, over the middle axis of x (outer, n, inner), dense, not empty */ \
+  K(void, softmax, (int f64, int logarithm, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner))
 
 typedef struct {
   const char *isa;

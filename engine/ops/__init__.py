@@ -7,6 +7,7 @@ layout      reshape, permute_dims, concat, pad, flip, …
 reduce      sum, mean, max, cumsum, logsumexp, …
 linalg      matmul, linear, einsum
 conv        conv, conv_transpose, conv_weight
+norm        instance_norm, group_norm, batch_norm, layer_norm, softmax, log_softmax
 index       getitem and its adjoint, take_along_axis, scatter_add
 random      the engine's generator, dropout
 """

@@ -98,7 +98,37 @@ def _conv_transpose(
     return out if bias is None else out + bias.reshape(-1, *(1,) * n)
 
 
+def _norm(axes):
+    """Normalization over axes(x), then weight and bias by channel and leaky ReLU."""
+
+    def reference(x, weight=None, bias=None, groups=None, eps=1e-5, negative_slope=1.0):
+        if not x.size:
+            return x
+        parts = x if groups is None else x.reshape(len(x), groups, -1)
+        over = axes(parts)
+        y = parts - parts.mean(over, keepdims=True)
+        y = (y / np.sqrt(parts.var(over, keepdims=True) + eps)).reshape(x.shape)
+        by_channel = (-1, *(1,) * (x.ndim - 2))
+        y = y if weight is None else y * weight.reshape(by_channel)
+        y = y if bias is None else y + bias.reshape(by_channel)
+        return np.where(y > 0, y, negative_slope * y)
+
+    return reference
+
+
+def _layer_norm(x, weight=1.0, bias=0.0, n_axes=1, eps=1e-5):
+    over = tuple(range(-n_axes, 0))
+    y = (x - x.mean(over, keepdims=True)) / np.sqrt(x.var(over, keepdims=True) + eps)
+    return y * weight + bias
+
+
 REFERENCES = {
+    "instance_norm": _norm(lambda x: tuple(range(2, x.ndim))),
+    "group_norm": _norm(lambda x: (2,)),
+    "batch_norm": _norm(lambda x: (0, *range(2, x.ndim))),
+    "layer_norm": _layer_norm,
+    "softmax": lambda x, axis: special.softmax(x, axis),
+    "log_softmax": lambda x, axis: special.log_softmax(x, axis),
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "conv_weight": _conv_weight,
