@@ -208,7 +208,7 @@ def run(
     folder = out or _new_folder(Path("runs") / Path(recipe).stem)
     result = recipes_of.run(loaded, folder, resume=resume)
     if result is not None:
-        console.print(result, highlight=False)
+        console.print(result, highlight=False, soft_wrap=True)
     console.print(f"Results are in {folder}", highlight=False)
 
 
