@@ -253,9 +253,9 @@ def test_field_of_another_distribution_is_found_and_sound(astro):
     check_field(find_field("astro"))
 
 
-def test_own_fields_are_sound():
-    for name in ("neuro", "physics", "chem"):
-        check_field(find_field(name))
+@pytest.mark.parametrize("name", ["neuro", "physics", "chem"])
+def test_own_field_is_sound(name):
+    check_field(find_field(name))
 
 
 def test_broken_field_leaves_the_others_usable(astro):
