@@ -92,7 +92,9 @@ class FrontDoor(TyperGroup):
 
 
 def _tell(error: Exception) -> None:
-    errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    # Notes say where it happened, such as the item that a loader was making.
+    text = "\n".join([f"Error: {error}", *getattr(error, "__notes__", [])])
+    errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 app = typer.Typer(

@@ -330,9 +330,7 @@ class Loader:
         self.collate = collate
         self.n_batches = n_batches
         self.epoch = 0
-        self._item = (
-            _read_only(cast("Sequence[Item]", dataset)) if plain else cast("Dataset", dataset).item
-        )
+        self._plain = plain
 
     def __len__(self) -> int:
         """Give the number of batches in an epoch."""
@@ -402,19 +400,19 @@ class Loader:
             if stop.is_set():
                 raise CancelledError
             with _noting(f"Loader: while making item {index} (epoch {epoch}, batch {number})."):
-                items.append(self._item(index, self._generator(_ITEM, epoch, position)))
+                items.append(self._item(index, epoch, position))
         with _noting(f"Loader: this batch holds items {indices} (epoch {epoch}, batch {number})."):
             return self.collate(items)
+
+    def _item(self, index: int, epoch: int, position: int) -> Item:
+        if self._plain:
+            return cast("Sequence[Item]", self.dataset)[index]
+        return cast("Dataset", self.dataset).item(index, self._generator(_ITEM, epoch, position))
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.Generator(
             np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key))
         )
-
-
-def _read_only(sequence: Sequence[Item]) -> Callable[[int, np.random.Generator], Item]:
-    """Give the items of a plain sequence, which need no randomness."""
-    return lambda index, rng: sequence[index]
 
 
 @contextmanager

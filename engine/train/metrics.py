@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fieldgrad.engine.errors import ShapeError
+from fieldgrad.engine.errors import DataError, ShapeError
 
 __all__ = ["Accuracy", "Dice", "Mean", "Metric"]
 
@@ -194,6 +194,8 @@ class Dice:
         ShapeError
             If the target has not the prediction's shape without its class axis, or the number
             of classes is not that of the names and the background.
+        DataError
+            If the target holds anything but classes.
         """
         found, wanted = _classes("Dice", prediction, target, self.axis)
         n_classes = np.shape(prediction)[self.axis]
@@ -201,6 +203,11 @@ class Dice:
             raise ShapeError(
                 f"Dice: the prediction has {n_classes} classes, but {len(self.names)} names are "
                 "given; expected one for each class but the background (class 0)."
+            )
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < n_classes:
+            raise DataError(
+                f"Dice: the target has labels from {wanted.min()} to {wanted.max()}; expected 0 to "
+                f"{n_classes - 1}, the prediction's classes. Map the labels to classes first."
             )
         self._both += np.bincount(wanted[found == wanted].ravel(), minlength=n_classes)
         self._sizes += np.bincount(found.ravel(), minlength=n_classes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.engine.errors import ShapeError
+from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.train.metrics import Accuracy, Dice, Mean
 
 
@@ -52,3 +52,8 @@ def test_shapes_that_do_not_fit_are_named():
         Accuracy().update(np.zeros((2, 3, 4)), np.zeros((2, 5), int))
     with pytest.raises(ShapeError, match="3 classes, but 1 names"):
         Dice(["one"]).update(np.zeros((2, 3, 4)), np.zeros((2, 4), int))
+
+
+def test_labels_that_are_no_classes_are_refused():
+    with pytest.raises(DataError, match="labels from 0 to 255; expected 0 to 1"):
+        Dice(["one"]).update(np.zeros((1, 2, 2)), np.array([[0, 255]]))
