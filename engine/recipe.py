@@ -173,7 +173,7 @@ def run(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False
     ------
     RecipeError
         If the recipe does not check, if ``run_dir`` holds a run and ``resume`` is false, or if it
-        holds a run of other settings.
+        holds a run of other settings or no run but other files.
     FileError
         If ``run_dir`` cannot be written.
     """
@@ -181,7 +181,15 @@ def run(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False
     text = resolved_text(recipe, call)
     folder = Path(run_dir)
     written = folder / "recipe.toml"
-    earlier = written.exists()
+    # A run that failed before it wrote anything else may simply be started again.
+    earlier = any(
+        not file.name.startswith(".") and file != written
+        for file in (folder.iterdir() if folder.is_dir() else ())
+    )
+    if earlier and not written.exists():
+        raise RecipeError(
+            f"{folder} holds other files and no run. Choose an empty or new folder with --out."
+        )
     if earlier and not resume:
         raise RecipeError(
             f"{folder} already holds a run. Continue it with --resume, or choose another folder "

@@ -226,6 +226,19 @@ def test_run_never_overwrites_a_run(astro, tmp_path):
         recipe.run(loaded, tmp_path / "out")
 
 
+def test_run_that_failed_at_once_may_be_started_again(astro, tmp_path):
+    loaded = load(HEADER + MODEL, "note=defect")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            recipe.run(loaded, tmp_path / "out")
+
+
+def test_folder_with_other_files_is_refused(astro, tmp_path):
+    for resume in (False, True):
+        with pytest.raises(RecipeError, match="other files and no run"):
+            recipe.run(load(HEADER + MODEL), tmp_path, resume=resume)
+
+
 def test_resume_continues_with_the_same_settings_only(astro, tmp_path):
     loaded = load(HEADER + MODEL)
     assert recipe.run(loaded, tmp_path / "out", resume=True).endswith("resume False")
