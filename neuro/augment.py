@@ -231,7 +231,7 @@ def nnunet_transforms(
     References
     ----------
     F. Isensee et al., "nnU-Net", Nature Methods 18, 2021, doi:10.1038/s41592-020-01008-z,
-    Supplementary Note 4, and the defaults of nnU-Net v2's trainer. Differences: linear
+    and the defaults of nnU-Net v2's trainer. Differences: linear
     interpolation of the image and nearest neighbor for labels.
     """
     rotation = [30.0, 30.0, 30.0]

@@ -114,7 +114,7 @@ def normalize_ct(
     References
     ----------
     F. Isensee et al., "nnU-Net", Nature Methods 18, 2021, doi:10.1038/s41592-020-01008-z,
-    Supplementary Note 2: Hounsfield units are physical, so one scale serves all scans.
+    Methods: Hounsfield units are physical, so one scale serves all scans.
     """
     return ((np.clip(data, low, high) - mean) / max(std, 1e-8)).astype(np.float32)
 

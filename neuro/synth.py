@@ -108,8 +108,8 @@ class Synthesizer:
     References
     ----------
     B. Billot et al., "SynthSeg: segmentation of brain MRI scans of any contrast and resolution
-    without retraining", Medical Image Analysis 86, 2023, doi:10.1016/j.media.2023.102789,
-    section 3.
+    without retraining", Medical Image Analysis 86, 2023, doi:10.1016/j.media.2023.102789.
+    The chances and blur of low resolution above are this program's.
     V. Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI 2006,
     doi:10.1007/11866565_113 (scaling and squaring).
 
