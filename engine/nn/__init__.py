@@ -1,7 +1,8 @@
 """Modules, layers and losses.
 
 module   Module, Parameter, Sequential, ModuleList
-layers   Linear, Conv, ConvTranspose, normalizations, pooling, activations, Dropout
+layers   Linear, Conv, ConvTranspose, pooling, activations, Dropout
+norm     InstanceNorm, GroupNorm, BatchNorm, LayerNorm
 losses   cross_entropy, mse_loss, …
 init     initial values
 """
@@ -25,10 +26,12 @@ from fieldgrad.engine.nn.layers import (
     Tanh,
 )
 from fieldgrad.engine.nn.module import Module, ModuleList, Parameter, Sequential
+from fieldgrad.engine.nn.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 
 __all__ = [
     "ELU",
     "GELU",
+    "BatchNorm",
     "Conv",
     "Conv1d",
     "Conv2d",
@@ -36,6 +39,9 @@ __all__ = [
     "ConvTranspose",
     "Dropout",
     "Flatten",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Module",

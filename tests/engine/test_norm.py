@@ -5,6 +5,7 @@ import pytest
 from scipy import special
 
 import fieldgrad.engine as fg
+from fieldgrad.engine import nn
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.ops.norm import batch_statistics
 
@@ -191,3 +192,34 @@ def test_errors_say_what_fits():
         fg.layer_norm(x, np.ones(3))
     with pytest.raises(ShapeError, match="axis 3 does not exist"):
         fg.softmax(x, axis=3)
+
+
+def test_batch_norm_layer_averages_statistics_and_uses_them_when_finished():
+    rng = np.random.default_rng(7)
+    layer = nn.BatchNorm(3, momentum=0.5)
+    batches = rng.normal(2.0, 3.0, size=(2, 4, 3, 5)).astype(np.float32)
+    mean, var = np.zeros(3), np.ones(3)
+    for x in batches:
+        layer(fg.tensor(x))
+        mean = 0.5 * mean + 0.5 * x.mean((0, 2))
+        var = 0.5 * var + 0.5 * x.astype(float).var((0, 2), ddof=1)
+    np.testing.assert_allclose(layer.running_mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.running_var, var, rtol=1e-5)
+    assert {"running_mean", "running_var"} < layer.state_dict().keys()
+    layer.eval()
+    y = layer(fg.tensor(batches[0])).numpy()
+    want = (batches[0] - mean[:, None]) / np.sqrt(var + 1e-5)[:, None]
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+    assert y.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.InstanceNorm(4), nn.GroupNorm(2, 4), nn.LayerNorm(4), nn.BatchNorm(4)],
+)
+def test_layers_train_weight_and_bias(layer):
+    layer(
+        fg.tensor(np.random.default_rng(8).normal(size=(2, 4, 4)).astype(np.float32))
+    ).sum().backward()
+    np.testing.assert_allclose(layer.bias.grad.numpy(), 8.0)
+    assert len(layer.parameters()) == 2
