@@ -24,10 +24,8 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: ArrayLike) -> None:
-        array = np.asarray(data)
-        if array.dtype != np.float64:
-            array = array.astype(np.float32)
-        super().__init__(array, requires_grad=True)
+        double = getattr(data, "dtype", None) == np.float64  # lists of Python floats are not
+        super().__init__(np.asarray(data, np.float64 if double else np.float32), requires_grad=True)
 
 
 class Module:

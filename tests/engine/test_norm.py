@@ -223,3 +223,8 @@ def test_layers_train_weight_and_bias(layer):
     ).sum().backward()
     np.testing.assert_allclose(layer.bias.grad.numpy(), 8.0)
     assert len(layer.parameters()) == 2
+
+
+def test_parameters_from_numbers_are_float32():
+    assert nn.Parameter([1.0, 2.0]).dtype == np.float32
+    assert nn.Parameter(np.ones(2)).dtype == np.float64
