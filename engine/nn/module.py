@@ -25,7 +25,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: ArrayLike) -> None:
         double = getattr(data, "dtype", None) == np.float64  # lists of Python floats are not
-        super().__init__(np.asarray(data, np.float64 if double else np.float32), requires_grad=True)
+        super().__init__(np.array(data, np.float64 if double else np.float32), requires_grad=True)
 
 
 class Module:
