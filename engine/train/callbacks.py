@@ -216,12 +216,8 @@ class Checkpoint(Callback):
 
     Parameters
     ----------
-    every_epochs : int, default 1
-        Save ``last.safetensors`` after so many epochs.
-    every_steps : int, optional
-        Save it after so many steps too.
-    every_minutes : float, default 10
-        Save it when so much time has passed since it was saved.
+    every_epochs, every_steps, every_minutes : int, int or None, float, default 1, None and 10
+        Save ``last.safetensors`` after so many epochs, so many steps, and so much time.
     monitor : str, default "valid_loss"
         Column of the history of which the best epoch is kept as ``best.safetensors``; without
         validation data there is none.
@@ -245,11 +241,10 @@ class Checkpoint(Callback):
         self.every_minutes = every_minutes
         self.monitor = monitor
         self.higher_is_better = higher_is_better
-        self._saved_at = 0.0
 
     def before_fit(self, learner: Learner) -> None:
         """Check that there is a folder."""
-        run_folder(learner, "Checkpoint")
+        self._folder = run_folder(learner, "Checkpoint")
         self._saved_at = learner.elapsed
 
     def after_batch(self, learner: Learner) -> None:
@@ -265,14 +260,14 @@ class Checkpoint(Callback):
         if learner.valid is not None:
             best = best_epoch(learner.history, self.monitor, higher_is_better=self.higher_is_better)
             if best == len(learner.history):
-                state.save(learner, run_folder(learner, "Checkpoint") / "best.safetensors")
+                state.save(learner, self._folder / "best.safetensors")
 
     def after_fit(self, learner: Learner) -> None:
         """Save the end."""
         self._save(learner)
 
     def _save(self, learner: Learner) -> None:
-        state.save(learner, run_folder(learner, "Checkpoint") / "last.safetensors")
+        state.save(learner, self._folder / "last.safetensors")
         self._saved_at = learner.elapsed
 
 

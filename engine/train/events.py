@@ -18,6 +18,7 @@ __all__ = [
     "CancelEpoch",
     "CancelFit",
     "check_callbacks",
+    "loop_text",
     "takes_part",
 ]
 
@@ -174,3 +175,24 @@ def takes_part(callback: Callback, method: str) -> bool:
         Whether its class overrides the method.
     """
     return getattr(type(callback), method) is not getattr(Callback, method)
+
+
+def loop_text(callbacks: Sequence[Callback]) -> str:
+    """Write the loop with the callbacks at each event, in the order of their calls.
+
+    Parameters
+    ----------
+    callbacks : sequence of Callback
+        In the order of their calls.
+
+    Returns
+    -------
+    str
+        A line for each event and each step between them.
+    """
+    lines = []
+    for line in LOOP.splitlines():
+        event = line.strip()
+        there = [c for c in callbacks if event in EVENTS and takes_part(c, event)]
+        lines.append(f"{line:<52}{', '.join(type(c).__name__ for c in there)}".rstrip())
+    return "\n".join(lines)

@@ -23,14 +23,12 @@ from fieldgrad.engine.optim import Optimizer
 from fieldgrad.engine.train import state
 from fieldgrad.engine.train.budget import Plan
 from fieldgrad.engine.train.events import (
-    EVENTS,
-    LOOP,
     Callback,
     CancelBatch,
     CancelEpoch,
     CancelFit,
     check_callbacks,
-    takes_part,
+    loop_text,
 )
 from fieldgrad.engine.train.metrics import Mean, Metric
 
@@ -82,23 +80,15 @@ class Learner:
 
     Examples
     --------
-    >>> import fieldgrad.engine as fg
-    >>> from fieldgrad.engine.data import Loader
-    >>> from fieldgrad.engine.nn.module import Module, Parameter
-    >>> from fieldgrad.engine.optim import SGD
-    >>> class Line(Module):
-    ...     def __init__(self):
-    ...         super().__init__()
-    ...         self.slope = Parameter([0.0])
-    ...     def forward(self, x):
-    ...         return x * self.slope
-    >>> model = Line()
-    >>> learner = Learner(model, lambda y, t: fg.mean((y - t) ** 2),
-    ...                   SGD(model.parameters(), lr=0.1),
-    ...                   Loader([(float(i), 3.0 * i) for i in range(4)], batch_size=2))
-    >>> learner.fit("20 epochs")
-    >>> round(model.slope.item(), 3), learner.step
-    (3.0, 40)
+    >>> import numpy as np
+    >>> from fieldgrad.engine import mean, nn, optim
+    >>> line = [(np.float32([x]), np.float32([3 * x + 1])) for x in range(4)]
+    >>> model = nn.Linear(1, 1)
+    >>> learner = Learner(model, lambda y, t: mean((y - t) ** 2),
+    ...                   optim.SGD(model.parameters(), lr=0.1), Loader(line, batch_size=4))
+    >>> learner.fit("200 epochs")
+    >>> learner.step, model.weight.data.round(3), model.bias.data.round(3)
+    (200, array([[3.]], dtype=float32), array([1.], dtype=float32))
     """
 
     def __init__(
@@ -133,7 +123,6 @@ class Learner:
         self._begin("1 epoch")
         check_callbacks(self.callbacks)
 
-    # ------------------------------------------------------------------ training
     def fit(self, budget: str, *, resume: bool = False) -> None:
         """Train from step 0, with the weights as they are.
 
@@ -165,12 +154,9 @@ class Learner:
 
         Raises
         ------
-        RecipeError
-            If the learner has no run_dir.
-        FileError
-            If there is no checkpoint, or it cannot be read.
-        DataError
-            If the checkpoint is of other data, another model or other callbacks.
+        RecipeError, FileError, DataError
+            If the learner has no run_dir, there is no sound checkpoint in it, or the checkpoint
+            is of other data, another model or other callbacks.
         """
         if self.run_dir is None:
             raise RecipeError("resume: the learner has no run_dir. Give Learner(run_dir=...).")
@@ -219,8 +205,8 @@ class Learner:
             pass
         self.epoch += 1
         self.batch_index = 0
-        position = {"epoch": self.epoch, "step": self.step, "seconds": round(self.elapsed, 3)}
-        row = {**position, "lr": float(self.optimizer.lr), **self.train_loss.value(), **results}
+        row = {"epoch": self.epoch, "step": self.step, "seconds": round(self.elapsed, 3)}
+        row |= {"lr": float(self.optimizer.lr), **self.train_loss.value(), **results}
         self.history.append(row)
         self.train_loss.reset()
         self._fire("after_epoch")
@@ -282,7 +268,6 @@ class Learner:
             values |= metric.value()
         return values
 
-    # ------------------------------------------------------------------ where the run stands
     @property
     def total_steps(self) -> int | None:
         """Planned number of steps; None while a budget in time is being measured."""
@@ -303,11 +288,7 @@ class Learner:
 
     def print_loop(self) -> None:
         """Print the loop with the callbacks at each event, in the order of their calls."""
-        for line in LOOP.splitlines():
-            event = line.strip()
-            there = [c for c in self.callbacks if event in EVENTS and takes_part(c, event)]
-            names = [type(c).__name__ for c in there]
-            print(f"{line:<52}{', '.join(names)}".rstrip())
+        print(loop_text(self.callbacks))
 
 
 def _batch(arrays: Batch) -> Any:

@@ -81,7 +81,6 @@ class Progress(Callback):
     def __init__(self, every_seconds: float = 30.0) -> None:
         self.every_seconds = every_seconds
         self._bar: Any = None
-        self._logged_at = 0.0
 
     def before_fit(self, learner: Learner) -> None:
         """Show the bar, if there is a terminal or notebook to show it in."""
@@ -101,13 +100,11 @@ class Progress(Callback):
     def after_batch(self, learner: Learner) -> None:
         """Move the bar, or log a line now and then."""
         if self._bar is not None:
-            left, total = self._left(learner), learner.total_steps
-            loss = learner.train_loss.value()["train_loss"]
-            what = f"epoch {learner.epoch + 1}  loss {loss:.4g}"
-            where = f"step {learner.step}/{total or '?'}  {left}"
-            self._bar.update(
-                self._task, completed=learner.step, total=total, description=what, where=where
-            )
+            total = learner.total_steps
+            what = f"epoch {learner.epoch + 1}  {_line(learner.train_loss.value())}"
+            where = f"step {learner.step}/{total or '?'}  {self._left(learner)}"
+            state = {"completed": learner.step, "total": total, "where": where}
+            self._bar.update(self._task, description=what, **state)
         elif learner.elapsed - self._logged_at >= self.every_seconds:
             self._log(learner, learner.train_loss.value())
 

@@ -109,9 +109,6 @@ def stop(kind, condition):
     return action
 
 
-# ---------------------------------------------------------------------------------- the loop
-
-
 def test_learner_does_the_same_as_a_plain_loop():
     learner = make(optimizer=lambda p: AdamW(p, lr=0.05))
     learner.fit("3 epochs")
@@ -271,9 +268,6 @@ def test_printed_loop_shows_callbacks_in_order(capsys):
     assert line.split() == ["before_step", "StopOnNaN,", "GradientClip"]
 
 
-# ---------------------------------------------------------------------------------- callbacks
-
-
 def test_schedule_sets_rate_and_momentum_and_gives_the_rate_back():
     seen = []
     spy = At("before_step", lambda learner: seen.append(learner.optimizer.lr))
@@ -426,9 +420,6 @@ def test_progress_draws_a_bar_in_a_terminal(monkeypatch, capfd):
     shown = capfd.readouterr().err
     assert "step 8/8" in shown
     assert "epoch 1  train_loss" in shown
-
-
-# ---------------------------------------------------------------------------------- resuming
 
 
 def everything():
