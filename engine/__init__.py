@@ -18,7 +18,7 @@ Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.p
 [5.437, 22.167]
 """
 
-from fieldgrad.engine import errors
+from fieldgrad.engine import data, errors, nn, optim
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine._kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.autograd import (
@@ -149,6 +149,7 @@ __all__ = [
     "conv_transpose",
     "cos",
     "cumsum",
+    "data",
     "detect_anomaly",
     "divide",
     "dropout",
@@ -197,9 +198,11 @@ __all__ = [
     "moveaxis",
     "multiply",
     "negative",
+    "nn",
     "no_grad",
     "not_equal",
     "ones",
+    "optim",
     "pad",
     "permute_dims",
     "power",
