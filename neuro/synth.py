@@ -109,7 +109,7 @@ class Synthesizer:
     ----------
     B. Billot et al., "SynthSeg: segmentation of brain MRI scans of any contrast and resolution
     without retraining", Medical Image Analysis 86, 2023, doi:10.1016/j.media.2023.102789.
-    The chances and blur of low resolution above are this program's.
+    The chances of each kind of resolution are this program's own.
     V. Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI 2006,
     doi:10.1007/11866565_113 (scaling and squaring).
 
