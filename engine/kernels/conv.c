@@ -36,7 +36,10 @@ typedef struct {
 } phase;
 
 typedef struct {
+  int depthwise; /* one channel a group: taken as one group whose channels keep to themselves */
   ptrdiff_t batch, groups, in_channels, out_channels;
+  ptrdiff_t seen_channels; /* input channels that an output channel sums */
+  ptrdiff_t slab_channels; /* input channels in a padded copy */
   ptrdiff_t in_size[3], in_step[3], out_step[3];
   ptrdiff_t in_strides[5], out_strides[5];
   ptrdiff_t w_group, w_in, w_out, w_taps[3];
@@ -98,7 +101,7 @@ static void fold(plan *p, int axis) {
 /* Cut the positions into boxes: long in the last axis, then in the second, as far as the input of
  * a box stays within max_elements and a box within max_positions. */
 static void choose_box(plan *p, ptrdiff_t max_elements, ptrdiff_t max_positions) {
-  ptrdiff_t span[3], elements = p->in_channels, positions = 1;
+  ptrdiff_t span[3], elements = p->slab_channels, positions = 1;
   for (int a = 0; a < 3; a++) {
     span[a] = p->high[a] - p->low[a] + 1;
     elements *= span[a];
@@ -124,13 +127,18 @@ static void free_plan(plan *p) {
 /* Returns 0, or -1 where memory ran out. */
 static int make_plan(plan *p, const fg_conv *c, int transposed, ptrdiff_t element_size,
                      ptrdiff_t max_positions) {
-  *p = (plan){.batch = c->batch,
-              .groups = c->groups,
-              .in_channels = transposed ? c->y_channels : c->x_channels,
-              .out_channels = transposed ? c->x_channels : c->y_channels,
+  const int depthwise = c->groups > 1 && c->x_channels == 1 && c->y_channels == 1;
+  const ptrdiff_t joined = depthwise ? c->groups : 1, lanes = FG_VECTOR / element_size;
+  *p = (plan){.depthwise = depthwise,
+              .batch = c->batch,
+              .groups = c->groups / joined,
+              .in_channels = joined * (transposed ? c->y_channels : c->x_channels),
+              .out_channels = joined * (transposed ? c->x_channels : c->y_channels),
               .w_group = c->y_channels * c->w_strides[0],
-              .w_in = c->w_strides[transposed ? 0 : 1],
-              .w_out = c->w_strides[transposed ? 1 : 0]};
+              .w_in = c->w_strides[transposed && !depthwise ? 0 : 1],
+              .w_out = c->w_strides[transposed && !depthwise ? 1 : 0]};
+  p->seen_channels = depthwise ? 1 : p->in_channels;
+  p->slab_channels = depthwise ? ceil_div(p->in_channels, lanes) * lanes : p->in_channels;
   memcpy(p->in_strides, transposed ? c->y_strides : c->x_strides, sizeof p->in_strides);
   memcpy(p->out_strides, transposed ? c->x_strides : c->y_strides, sizeof p->out_strides);
   for (int a = 0; a < 3; a++) {

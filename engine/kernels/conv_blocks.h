@@ -39,9 +39,10 @@ static void NAME(copy_padded)(const REAL *in, const ptrdiff_t strides[3], const 
 
 /* out[i, :] = start[i, :] + sum over runs r and k < run of in[i * in_step + offsets[r] + k] * w[k, :]
  * for i < rows, each row being `vectors` vectors wide; w advances through all runs. start may be
- * out itself, or one row repeated (start_step 0). */
-FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const REAL *in,
-                                   ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
+ * out itself, or one row repeated (start_step 0). If per_channel, every column has an input of its
+ * own, in[… + column], instead of one for all. */
+FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const int per_channel,
+                                   const REAL *in, ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
                                    ptrdiff_t run, const REAL *w, const REAL *start,
                                    ptrdiff_t start_step, REAL *out, ptrdiff_t out_step) {
   VECTOR sum[FG_BLOCK_ROWS][2];
@@ -54,9 +55,14 @@ FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const REAL
       const VECTOR w0 = *(const VECTOR *)w, w1 = *(const VECTOR *)(w + (vectors - 1) * LANES);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; i++) {
-        const REAL x = a[i * in_step];
-        sum[i][0] += x * w0;
-        if (vectors == 2) sum[i][1] += x * w1;
+        const REAL *x = a + i * in_step;
+        if (per_channel) {
+          sum[i][0] += *(const VECTOR *)x * w0;
+          if (vectors == 2) sum[i][1] += *(const VECTOR *)(x + LANES) * w1;
+        } else {
+          sum[i][0] += *x * w0;
+          if (vectors == 2) sum[i][1] += *x * w1;
+        }
       }
     }
   }
@@ -64,11 +70,12 @@ FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const REAL
     for (int j = 0; j < vectors; j++) *(VECTOR *)(out + i * out_step + j * LANES) = sum[i][j];
 }
 
-/* sum[i, :] = sum over positions p of x[p, i] * g[p, :] for i < rows, added to what is there if
- * `add`; positions fill a box of size[0] x size[1] x size[2] with strides x_strides and g_strides.
- * Each call sums from zero before it adds: two-level summation, so long sums lose less. */
-FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const REAL *x,
-                                const ptrdiff_t x_strides[3], const REAL *g,
+/* sum[i, :] = sum over positions p of x[p, i * row_step] * g[p, :] for i < rows, added to what is
+ * there if `add`; positions fill a box of size[0] x size[1] x size[2] with strides x_strides and
+ * g_strides. Each call sums from zero before it adds: two-level summation, so long sums lose less.
+ * per_channel as above. */
+FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const int per_channel,
+                                const REAL *x, ptrdiff_t row_step, const ptrdiff_t x_strides[3], const REAL *g,
                                 const ptrdiff_t g_strides[3], const ptrdiff_t size[3], int add,
                               REAL *sum) {
   const VECTOR zero = {0};
@@ -82,8 +89,14 @@ FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const REAL *x
         const VECTOR b0 = *(const VECTOR *)b, b1 = *(const VECTOR *)(b + (vectors - 1) * LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
-          acc[i][0] += a[i] * b0;
-          if (vectors == 2) acc[i][1] += a[i] * b1;
+          const REAL *c = a + i * row_step;
+          if (per_channel) {
+            acc[i][0] += *(const VECTOR *)c * b0;
+            if (vectors == 2) acc[i][1] += *(const VECTOR *)(c + LANES) * b1;
+          } else {
+            acc[i][0] += *c * b0;
+            if (vectors == 2) acc[i][1] += *c * b1;
+          }
         }
       }
     }
@@ -108,48 +121,49 @@ FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const REAL *x
 #endif
 
 /* multiply_rows for any number of rows, cut into even blocks (8 rows make 4 + 4, not 6 + 2). */
-static void NAME(multiply)(ptrdiff_t rows, int vectors, const REAL *in, ptrdiff_t in_step,
-                           const ptrdiff_t *offsets, ptrdiff_t n_runs, ptrdiff_t run,
-                           const REAL *w, const REAL *start, ptrdiff_t start_step, REAL *out,
-                           ptrdiff_t out_step) {
+static void NAME(multiply)(ptrdiff_t rows, int vectors, int per_channel, const REAL *in,
+                           ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
+                           ptrdiff_t run, const REAL *w, const REAL *start, ptrdiff_t start_step,
+                           REAL *out, ptrdiff_t out_step) {
+#define BLOCK(N, V, C)                                                                          \
+  NAME(multiply_rows)                                                                           \
+  (N, V, C, in, in_step, offsets, n_runs, run, w, start, start_step, out, out_step)
+#define CASE(N)                       \
+  case N:                             \
+    if (per_channel && vectors == 2)  \
+      BLOCK(N, 2, 1);                 \
+    else if (per_channel)             \
+      BLOCK(N, 1, 1);                 \
+    else if (vectors == 2)            \
+      BLOCK(N, 2, 0);                 \
+    else                              \
+      BLOCK(N, 1, 0);                 \
+    break;
   for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
     const ptrdiff_t n = (rows + left - 1) / left;
-#define CASE(N)                                                                                \
-  case N:                                                                                      \
-    if (vectors == 2)                                                                          \
-      NAME(multiply_rows)                                                                      \
-      (N, 2, in, in_step, offsets, n_runs, run, w, start, start_step, out, out_step);          \
-    else                                                                                       \
-      NAME(multiply_rows)                                                                      \
-      (N, 1, in, in_step, offsets, n_runs, run, w, start, start_step, out, out_step);          \
-    break;
     switch (n) { FG_ROW_CASES(CASE) }
-#undef CASE
     rows -= n;
     in += n * in_step;
     start += n * start_step;
     out += n * out_step;
   }
+#undef BLOCK
 }
 
 /* outer_rows for any number of rows, cut likewise; sum has `vectors` vectors a row. */
-static void NAME(outer)(ptrdiff_t rows, int vectors, const REAL *x, const ptrdiff_t x_strides[3],
-                        const REAL *g, const ptrdiff_t g_strides[3], const ptrdiff_t size[3],
-                        int add, REAL *sum) {
+static void NAME(outer)(ptrdiff_t rows, int vectors, int per_channel, const REAL *x,
+                        ptrdiff_t row_step, const ptrdiff_t x_strides[3], const REAL *g,
+                        const ptrdiff_t g_strides[3], const ptrdiff_t size[3], int add, REAL *sum) {
+#define BLOCK(N, V, C) \
+  NAME(outer_rows)(N, V, C, x, row_step, x_strides, g, g_strides, size, add, sum)
   for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
     const ptrdiff_t n = (rows + left - 1) / left;
-#define CASE(N)                                                             \
-  case N:                                                                   \
-    if (vectors == 2)                                                       \
-      NAME(outer_rows)(N, 2, x, x_strides, g, g_strides, size, add, sum);   \
-    else                                                                    \
-      NAME(outer_rows)(N, 1, x, x_strides, g, g_strides, size, add, sum);   \
-    break;
     switch (n) { FG_ROW_CASES(CASE) }
-#undef CASE
     rows -= n;
-    x += n;
+    x += n * row_step;
     sum += n * vectors * LANES;
   }
+#undef BLOCK
+#undef CASE
 }
 #undef FG_ROW_CASES

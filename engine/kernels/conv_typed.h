@@ -31,7 +31,7 @@ static ptrdiff_t NAME(slice_channels)(ptrdiff_t in_channels, ptrdiff_t n_taps) {
 static REAL *NAME(packed_panel)(const NAME(job) *job, ptrdiff_t taps_before, ptrdiff_t n_taps,
                                 ptrdiff_t group, ptrdiff_t panel) {
   const plan *p = &job->p;
-  return job->packed + p->in_channels * (job->padded * (taps_before * p->groups + group * n_taps) +
+  return job->packed + p->seen_channels * (job->padded * (taps_before * p->groups + group * n_taps) +
                                          panel * 2 * LANES * n_taps);
 }
 
@@ -49,12 +49,12 @@ static void NAME(pack_weights)(void *context, ptrdiff_t i) {
     const phase *h = p->phases[1] + r / p->n_phases[2] % p->n_phases[1];
     const phase *x = p->phases[2] + r % p->n_phases[2];
     const ptrdiff_t n_taps = d->n_taps * h->n_taps * x->n_taps;
-    const ptrdiff_t slice = NAME(slice_channels)(p->in_channels, n_taps);
+    const ptrdiff_t slice = NAME(slice_channels)(p->seen_channels, n_taps);
     REAL *to = NAME(packed_panel)(job, taps_before, n_taps, group, panel);
-    if (width < columns) memset(to, 0, p->in_channels * n_taps * columns * sizeof(REAL));
+    if (width < columns) memset(to, 0, p->seen_channels * n_taps * columns * sizeof(REAL));
     for (ptrdiff_t o = 0; o < width; o++)
-      for (ptrdiff_t c = 0; c < p->in_channels; c++) {
-        const ptrdiff_t begin = c / slice * slice, length = FG_MIN(slice, p->in_channels - begin);
+      for (ptrdiff_t c = 0; c < p->seen_channels; c++) {
+        const ptrdiff_t begin = c / slice * slice, length = FG_MIN(slice, p->seen_channels - begin);
         REAL *row = to + (begin * n_taps + c - begin) * columns + o;
         for (ptrdiff_t a = 0; a < d->n_taps; a++)
           for (ptrdiff_t b = 0; b < h->n_taps; b++) {
@@ -82,7 +82,7 @@ typedef struct {
 static int NAME(read_box)(const plan *p, const REAL *in, const ptrdiff_t begin[3],
                           const ptrdiff_t n[3], NAME(slab) *slab) {
   ptrdiff_t first[3], length[3];
-  int inside = 1;
+  int inside = p->slab_channels == p->in_channels;
   for (int a = 0; a < 3; a++) {
     first[a] = begin[a] * p->in_step[a] + p->low[a];
     length[a] = (n[a] - 1) * p->in_step[a] + p->high[a] - p->low[a] + 1;
@@ -93,13 +93,13 @@ static int NAME(read_box)(const plan *p, const REAL *in, const ptrdiff_t begin[3
   slab->first = in + first[0] * slab->strides[0] + first[1] * slab->strides[1] +
                 first[2] * slab->strides[2];
   if (inside) return 0;
-  slab->buffer = malloc(length[0] * length[1] * length[2] * p->in_channels * sizeof(REAL));
+  slab->buffer = malloc(length[0] * length[1] * length[2] * p->slab_channels * sizeof(REAL));
   if (!slab->buffer) return -1;
-  NAME(copy_padded)(in, slab->strides, p->in_size, first, length, p->in_channels, p->in_channels,
+  NAME(copy_padded)(in, slab->strides, p->in_size, first, length, p->in_channels, p->slab_channels,
                     slab->buffer);
   slab->first = slab->buffer;
-  slab->strides[2] = p->in_channels;
-  slab->strides[1] = length[2] * p->in_channels;
+  slab->strides[2] = p->slab_channels;
+  slab->strides[1] = length[2] * p->slab_channels;
   slab->strides[0] = length[1] * slab->strides[1];
   return 0;
 }
@@ -116,9 +116,9 @@ static void NAME(locate_box)(const plan *p, ptrdiff_t i, ptrdiff_t begin[3], ptr
 /* ---- convolution and transposed convolution ---- */
 
 /* As multiply, for a panel with fewer columns than its vectors hold: by way of a buffer. */
-static void NAME(multiply_narrow)(ptrdiff_t rows, int vectors, ptrdiff_t width, const REAL *in,
-                                  ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
-                                  ptrdiff_t run, const REAL *w, const REAL *start,
+static void NAME(multiply_narrow)(ptrdiff_t rows, int vectors, int per_channel, ptrdiff_t width,
+                                  const REAL *in, ptrdiff_t in_step, const ptrdiff_t *offsets,
+                                  ptrdiff_t n_runs, ptrdiff_t run, const REAL *w, const REAL *start,
                                   ptrdiff_t start_step, REAL *out, ptrdiff_t out_step) {
   REAL buffer[FG_BLOCK_ROWS * 2 * LANES];
   const ptrdiff_t columns = vectors * LANES;
@@ -128,8 +128,8 @@ static void NAME(multiply_narrow)(ptrdiff_t rows, int vectors, ptrdiff_t width, 
     for (ptrdiff_t k = 0; k < n; k++)
       for (ptrdiff_t j = 0; j < width; j++)
         buffer[k * columns + j] = start[(i + k) * start_step + j];
-    NAME(multiply)(n, vectors, in + i * in_step, in_step, offsets, n_runs, run, w, buffer, columns,
-                   buffer, columns);
+    NAME(multiply)(n, vectors, per_channel, in + i * in_step, in_step, offsets, n_runs, run, w,
+                   buffer, columns, buffer, columns);
     for (ptrdiff_t k = 0; k < n; k++)
       for (ptrdiff_t j = 0; j < width; j++) out[(i + k) * out_step + j] = buffer[k * columns + j];
   }
@@ -144,7 +144,7 @@ static void NAME(run_phase)(const NAME(job) *job, const phase *f[3], const ptrdi
   const plan *p = &job->p;
   const ptrdiff_t *s = slab->strides, *out_strides = p->out_strides;
   const ptrdiff_t n_taps = f[0]->n_taps * f[1]->n_taps * f[2]->n_taps;
-  const ptrdiff_t slice = NAME(slice_channels)(p->in_channels, n_taps);
+  const ptrdiff_t slice = NAME(slice_channels)(p->seen_channels, n_taps);
   /* Taps along the last axis and channels lie in one run where memory is dense. */
   const int joined = slice == p->in_channels && s[2] == p->in_channels && f[2]->offset_step == 1;
   ptrdiff_t n_runs = 0;
@@ -159,22 +159,23 @@ static void NAME(run_phase)(const NAME(job) *job, const phase *f[3], const ptrdi
     const ptrdiff_t width = NAME(panel_width)(p->out_channels, panel, &vectors);
     const REAL *w = NAME(packed_panel)(job, taps_before, n_taps, group, panel);
     const REAL *bias = job->bias + group * job->padded + panel * 2 * LANES;
-    for (ptrdiff_t c = 0; c < p->in_channels; c += slice) {
-      const ptrdiff_t length = FG_MIN(slice, p->in_channels - c);
+    for (ptrdiff_t c = 0; c < p->seen_channels; c += slice) {
+      const ptrdiff_t length = FG_MIN(slice, p->seen_channels - c);
+      const REAL *first = slab->first + (p->depthwise ? panel * 2 * LANES : c);
       const ptrdiff_t run = joined ? length * f[2]->n_taps : length;
       for (ptrdiff_t d = 0; d < n[0]; d++)
         for (ptrdiff_t h = 0; h < n[1]; h++) {
-          const REAL *in = slab->first + c + d * p->in_step[0] * s[0] + h * p->in_step[1] * s[1];
+          const REAL *in = first + d * p->in_step[0] * s[0] + h * p->in_step[1] * s[1];
           REAL *to = out + panel * 2 * LANES + d * p->out_step[0] * out_strides[2] +
                      h * p->out_step[1] * out_strides[3];
           const ptrdiff_t out_step = p->out_step[2] * out_strides[4];
           const REAL *start = c ? to : bias;
           if (width == vectors * LANES)
-            NAME(multiply)(n[2], vectors, in, p->in_step[2] * s[2], offsets, n_runs, run, w, start,
-                           c ? out_step : 0, to, out_step);
+            NAME(multiply)(n[2], vectors, p->depthwise, in, p->in_step[2] * s[2], offsets, n_runs,
+                           run, w, start, c ? out_step : 0, to, out_step);
           else
-            NAME(multiply_narrow)(n[2], vectors, width, in, p->in_step[2] * s[2], offsets, n_runs,
-                                  run, w, start, c ? out_step : 0, to, out_step);
+            NAME(multiply_narrow)(n[2], vectors, p->depthwise, width, in, p->in_step[2] * s[2],
+                                  offsets, n_runs, run, w, start, c ? out_step : 0, to, out_step);
         }
       w += length * n_taps * vectors * LANES;
     }
@@ -236,7 +237,7 @@ static int NAME(run)(const fg_conv *c, int transposed, const REAL *in, const REA
   const ptrdiff_t n_boxes = p->batch * p->groups * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
   job.n_splits = FG_MIN(job.n_panels, ceil_div(N_TASKS / 2, FG_MAX(n_boxes, 1)));
   const ptrdiff_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
-  const ptrdiff_t n_weights = p->groups * job.padded * p->in_channels * taps;
+  const ptrdiff_t n_weights = p->groups * job.padded * p->seen_channels * taps;
   REAL *filled_bias = calloc(p->groups * job.padded, sizeof(REAL));
   job.packed = malloc(FG_MAX(n_weights, 1) * sizeof(REAL));
   job.failed = !filled_bias || !job.packed;
@@ -307,19 +308,22 @@ static int NAME(add_box)(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group
   }
   const ptrdiff_t *s = slab.strides;
   const ptrdiff_t steps[3] = {p->in_step[0] * s[0], p->in_step[1] * s[1], p->in_step[2] * s[2]};
-  const int joined = s[2] == p->in_channels && f[2]->offset_step == 1;
-  const ptrdiff_t rows = joined ? f[2]->n_taps * p->in_channels : p->in_channels;
+  /* Rows of sums: channels; taps along the last axis if depthwise; both where memory is dense. */
+  const int joined = p->depthwise || (s[2] == p->in_channels && f[2]->offset_step == 1);
+  const ptrdiff_t rows = joined ? f[2]->n_taps * p->seen_channels : p->seen_channels;
+  const ptrdiff_t row_step = p->depthwise ? f[2]->offset_step * s[2] : 1;
   for (ptrdiff_t panel = first_panel; panel < last_panel; panel++) {
     int vectors;
     NAME(panel_width)(p->out_channels, panel, &vectors);
-    REAL *sum = sums + panel * 2 * LANES * p->in_channels * job->n_taps;
+    REAL *sum = sums + panel * 2 * LANES * p->seen_channels * job->n_taps;
     for (ptrdiff_t a = 0; a < f[0]->n_taps; a++)
       for (ptrdiff_t b = 0; b < f[1]->n_taps; b++)
         for (ptrdiff_t e = 0; e < (joined ? 1 : f[2]->n_taps); e++) {
-          const REAL *x = slab.first + a * f[0]->offset_step * s[0] +
-                          b * f[1]->offset_step * s[1] + e * f[2]->offset_step * s[2];
-          NAME(outer)(rows, vectors, x, steps, g + panel * 2 * LANES, g_strides, n, add,
-                      sum);
+          const REAL *x = slab.first + (p->depthwise ? panel * 2 * LANES : 0) +
+                          a * f[0]->offset_step * s[0] + b * f[1]->offset_step * s[1] +
+                          e * f[2]->offset_step * s[2];
+          NAME(outer)(rows, vectors, p->depthwise, x, row_step, steps, g + panel * 2 * LANES,
+                      g_strides, n, add, sum);
           sum += rows * vectors * LANES;
         }
   }
@@ -337,8 +341,8 @@ static void NAME(sum_chunk)(void *context, ptrdiff_t i) {
   const ptrdiff_t first_panel = split * job->n_panels / job->n_splits;
   const ptrdiff_t last_panel = (split + 1) * job->n_panels / job->n_splits;
   const ptrdiff_t n_boxes = p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
-  const ptrdiff_t per_channel = p->in_channels * job->n_taps;
-  REAL *sums = job->partial + chunk * job->chunk_size + group * job->padded * per_channel;
+  const ptrdiff_t per_column = p->seen_channels * job->n_taps;
+  REAL *sums = job->partial + chunk * job->chunk_size + group * job->padded * per_column;
   const ptrdiff_t total = p->batch * n_boxes;
   const ptrdiff_t first = chunk * total / job->n_chunks, end = (chunk + 1) * total / job->n_chunks;
   for (ptrdiff_t b = first; b < end; b++)
@@ -359,12 +363,12 @@ static void NAME(write_weights)(void *context, ptrdiff_t i) {
   const ptrdiff_t width = NAME(panel_width)(p->out_channels, panel, &vectors);
   const ptrdiff_t columns = vectors * LANES;
   const REAL *sums = job->partial +
-                     (group * job->padded + panel * 2 * LANES) * p->in_channels * job->n_taps;
+                     (group * job->padded + panel * 2 * LANES) * p->seen_channels * job->n_taps;
   REAL *w = job->w + group * p->w_group + panel * 2 * LANES * p->w_out;
   for (ptrdiff_t t = 0; t < job->n_taps; t++) {
     REAL *tap = w + t / c->kernel[2] / c->kernel[1] * p->w_taps[0] +
                 t / c->kernel[2] % c->kernel[1] * p->w_taps[1] + t % c->kernel[2] * p->w_taps[2];
-    for (ptrdiff_t k = 0; k < p->in_channels; k++, sums += columns) {
+    for (ptrdiff_t k = 0; k < p->seen_channels; k++, sums += columns) {
       REAL total[2 * LANES];
       memcpy(total, sums, columns * sizeof(REAL));
       for (ptrdiff_t chunk = 1; chunk < job->n_chunks; chunk++)
@@ -382,7 +386,7 @@ int FG(NAME(conv_weight))(const fg_conv *c, const REAL *x, const REAL *y, REAL *
   job.n_taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
   job.padded = ceil_div(p->out_channels, LANES) * LANES;
   job.n_panels = ceil_div(p->out_channels, 2 * LANES);
-  job.chunk_size = p->groups * job.padded * p->in_channels * job.n_taps;
+  job.chunk_size = p->groups * job.padded * p->seen_channels * job.n_taps;
   const ptrdiff_t total = p->batch * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
   const ptrdiff_t most = PARTIAL_BYTES / (FG_MAX(job.chunk_size, 1) * (ptrdiff_t)sizeof(REAL));
   job.n_chunks = FG_MAX(FG_MIN(FG_MIN(most, N_TASKS / 2), total), 1);

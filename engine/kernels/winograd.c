@@ -308,7 +308,7 @@ static void run_block(void *context, ptrdiff_t i) {
     const ptrdiff_t columns = vectors * LANES;
     const float *u = j->u + panel * 2 * LANES * j->in_channels * j->n_frequencies;
     for (ptrdiff_t f = 0; f < j->n_frequencies; f++, u += j->in_channels * columns)
-      multiply_f32(n, vectors, v + f * v_step, j->in_padded, &offset, 1, j->in_channels, u,
+      multiply_f32(n, vectors, 0, v + f * v_step, j->in_padded, &offset, 1, j->in_channels, u,
                    (const float *)zeros, 0, m + f * m_step, columns);
     write_tiles(j, first, n, panel, width, vectors, m);
   }
@@ -404,7 +404,7 @@ static void sum_chunk(void *context, ptrdiff_t i) {
       for (ptrdiff_t panel = first_panel; panel < last_panel; panel++) {
         const int vectors = j->out_channels - panel * 2 * LANES > LANES ? 2 : 1;
         float *sum = sums + panel * 2 * LANES * per_column + f * j->in_channels * vectors * LANES;
-        outer_f32(j->in_channels, vectors, v + f * v_step, (ptrdiff_t[3]){0, 0, j->in_padded},
+        outer_f32(j->in_channels, vectors, 0, v + f * v_step, 1, (ptrdiff_t[3]){0, 0, j->in_padded},
                   g + f * g_step + panel * 2 * LANES - first_column, (ptrdiff_t[3]){0, 0, columns},
                   (ptrdiff_t[3]){1, 1, n}, b > begin, sum);
       }
