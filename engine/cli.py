@@ -208,7 +208,12 @@ def run(
         raise RecipeError("--resume needs to know which run: add --out with its folder.")
     loaded = recipes_of.load(recipe, sets or ())
     folder = out or _new_folder(Path("runs") / Path(recipe).stem)
-    result = recipes_of.run(loaded, folder, resume=resume)
+    try:
+        result = recipes_of.run(loaded, folder, resume=resume)
+    except KeyboardInterrupt:
+        again = f"fieldgrad run {folder / 'recipe.toml'} --out {folder} --resume"
+        errors.print(f"\nStopped. Continue with: {again}", highlight=False, soft_wrap=True)
+        raise
     if result is not None:
         console.print(result, highlight=False, soft_wrap=True)
     console.print(f"Results are in {folder}", highlight=False)

@@ -95,10 +95,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise FileError(f"{target} was not written: it is no file. Give the name of one.", path)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        # Writers may put a file of their own there, with permissions of their own.
+        mode = stat.S_IMODE((target if target.exists() else temporary).stat().st_mode)
         yield temporary
         _flush_file(temporary)
-        if target.exists():
-            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+        os.chmod(temporary, mode)
         os.replace(temporary, target)
         _flush_folder(target.parent)
     except OSError as error:

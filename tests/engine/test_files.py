@@ -71,8 +71,8 @@ def test_file_below_a_file_is_refused(tmp_path):
 
 def test_permissions_are_kept_or_ordinary(tmp_path):
     target = tmp_path / "a"
-    with atomic_write(target):
-        pass
+    with atomic_write(target) as temporary:
+        temporary.chmod(0o600)
     (tmp_path / "b").write_text("")
     assert target.stat().st_mode == (tmp_path / "b").stat().st_mode
     target.chmod(0o640)
