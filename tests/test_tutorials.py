@@ -1,0 +1,30 @@
+"""The tutorials run from start to end and arrive at the numbers they state."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorial_is_stored_without_outputs(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+@pytest.mark.slow
+def test_segment_a_brain_finds_tissue(tmp_path):
+    nilearn = pytest.importorskip("nilearn", reason="needs the extra neuro")
+    assert nilearn
+    nbformat = pytest.importorskip("nbformat", reason="needs the extra test")
+    nbclient = pytest.importorskip("nbclient", reason="needs the extra test")
+    notebook = nbformat.read(TUTORIALS[0], as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("print('mean dice:', mean_dice)"))
+    client = nbclient.NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    text = notebook.cells[-1]["outputs"][0]["text"]
+    assert float(text.split(":")[1]) > 0.6
