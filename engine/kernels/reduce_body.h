@@ -62,35 +62,56 @@ static void M(chunk_task)(void *context, ptrdiff_t i) {
   r->partial[i] = M(reduce_flat)(r->kind, r->x + o * r->n + first, FG_MIN(r->chunk, r->n - first));
 }
 
+/* Sum of rows of a few elements each: several rows make one long row, which vectorizes. */
+static void M(sum_short_rows)(const T *x, ptrdiff_t rows, ptrdiff_t inner, double *total) {
+  const ptrdiff_t together = INNER_TILE / inner, width = together * inner;
+  ptrdiff_t j = 0;
+  T run[INNER_TILE];
+  for (ptrdiff_t c = 0; c < inner; c++) total[c] = 0;
+  while (j < rows) {
+    for (ptrdiff_t k = 0; k < width; k++) run[k] = 0;
+    ptrdiff_t stop = FG_MIN(j + 64 * together, rows);
+    for (; j + together <= stop; j += together)
+      for (ptrdiff_t k = 0; k < width; k++) run[k] += x[j * inner + k];
+    for (; j < stop; j++)
+      for (ptrdiff_t c = 0; c < inner; c++) run[c] += x[j * inner + c];
+    for (ptrdiff_t k = 0; k < width; k++) total[k % inner] += (double)run[k];
+  }
+}
+
 /* inner > 1: a task makes the partial results of a chunk of reduced rows, tile by tile of inner. */
 static void M(tile_task)(void *context, ptrdiff_t i) {
   M(reduction) *r = context;
   ptrdiff_t o = i / r->n_chunks, first = i % r->n_chunks * r->chunk;
   ptrdiff_t last = FG_MIN(first + r->chunk, r->n);
+  const T *start = r->x + (o * r->n + first) * r->inner;
+  if (r->kind == SUM && r->inner <= INNER_TILE / 4) {
+    M(sum_short_rows)(start, last - first, r->inner, r->partial + i * r->inner);
+    return;
+  }
   for (ptrdiff_t c = 0; c < r->inner; c += INNER_TILE) {
-    ptrdiff_t width = FG_MIN(INNER_TILE, r->inner - c);
-    const T *x = r->x + (o * r->n) * r->inner + c;
+    ptrdiff_t width = FG_MIN(INNER_TILE, r->inner - c), rows = last - first;
+    const T *x = start + c;
     double *total = r->partial + i * r->inner + c;
     T run[INNER_TILE];
-    for (ptrdiff_t k = 0; k < width; k++)
-      total[k] = r->kind == SUM ? 0 : (double)x[first * r->inner + k];
     if (r->kind == SUM) {
-      for (ptrdiff_t j = first; j < last; j += 64) {
+      for (ptrdiff_t k = 0; k < width; k++) total[k] = 0;
+      for (ptrdiff_t j = 0; j < rows; j += 64) {
         for (ptrdiff_t k = 0; k < width; k++) run[k] = 0;
-        for (ptrdiff_t l = j; l < FG_MIN(j + 64, last); l++)
+        for (ptrdiff_t l = j; l < FG_MIN(j + 64, rows); l++)
           for (ptrdiff_t k = 0; k < width; k++) run[k] += x[l * r->inner + k];
         for (ptrdiff_t k = 0; k < width; k++) total[k] += (double)run[k];
       }
-    } else {
-      for (ptrdiff_t k = 0; k < width; k++) run[k] = x[first * r->inner + k];
-      for (ptrdiff_t j = first; j < last; j++)
-        for (ptrdiff_t k = 0; k < width; k++) {
-          T y = x[j * r->inner + k], m = run[k];
-          T picked = r->kind == MAXIMUM ? (y > m ? y : m) : (y < m ? y : m);
-          run[k] = y != y ? y : m != m ? m : picked;
-        }
-      for (ptrdiff_t k = 0; k < width; k++) total[k] = (double)run[k];
+      continue;
     }
+    for (ptrdiff_t k = 0; k < width; k++) run[k] = x[k];
+    for (ptrdiff_t j = 1; j < rows; j++)
+      for (ptrdiff_t k = 0; k < width; k++) {
+        T y = x[j * r->inner + k], m = run[k];
+        T picked = r->kind == MAXIMUM ? (y > m ? y : m) : (y < m ? y : m);
+        run[k] = y != y ? y : m != m ? m : picked;
+      }
+    for (ptrdiff_t k = 0; k < width; k++) total[k] = (double)run[k];
   }
 }
 
