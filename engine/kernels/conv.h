@@ -3,6 +3,7 @@
 #define FG_CONV_H
 
 #include <stddef.h>
+#include <stdlib.h>
 
 /* One relation between three arrays serves convolution, transposed convolution and weight gradient:
  *
@@ -19,6 +20,11 @@ typedef struct {
   ptrdiff_t stride[3], padding[3], dilation[3];
   ptrdiff_t x_strides[5], y_strides[5], w_strides[5];
 } fg_conv;
+
+/* Scratch for free(), aligned to a cache line: vectors that straddle two lines cost double. */
+static inline void *scratch(ptrdiff_t bytes) {
+  return aligned_alloc(64, (size_t)(bytes / 64 + 1) * 64);
+}
 
 static inline ptrdiff_t ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 

@@ -93,7 +93,7 @@ static int NAME(read_box)(const plan *p, const REAL *in, const ptrdiff_t begin[3
   slab->first = in + first[0] * slab->strides[0] + first[1] * slab->strides[1] +
                 first[2] * slab->strides[2];
   if (inside) return 0;
-  slab->buffer = malloc(length[0] * length[1] * length[2] * p->slab_channels * sizeof(REAL));
+  slab->buffer = scratch(length[0] * length[1] * length[2] * p->slab_channels * sizeof(REAL));
   if (!slab->buffer) return -1;
   NAME(copy_padded)(in, slab->strides, p->in_size, first, length, p->in_channels, p->slab_channels,
                     slab->buffer);
@@ -199,7 +199,7 @@ static void NAME(run_box)(void *context, ptrdiff_t i) {
     for (ptrdiff_t r = 0; r < p->n_phases[a]; r++) most = FG_MAX(most, p->phases[a][r].n_taps);
     most_taps *= most;
   }
-  ptrdiff_t *offsets = malloc(FG_MAX(most_taps, 1) * sizeof(ptrdiff_t));
+  ptrdiff_t *offsets = scratch(most_taps * sizeof(ptrdiff_t));
   NAME(slab) slab = {.buffer = NULL};
   if (!offsets || NAME(read_box)(p, job->in + image * p->in_strides[0] + group * p->in_channels,
                                  begin, n, &slab)) {
@@ -239,7 +239,7 @@ static int NAME(run)(const fg_conv *c, int transposed, const REAL *in, const REA
   const ptrdiff_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
   const ptrdiff_t n_weights = p->groups * job.padded * p->seen_channels * taps;
   REAL *filled_bias = calloc(p->groups * job.padded, sizeof(REAL));
-  job.packed = malloc(FG_MAX(n_weights, 1) * sizeof(REAL));
+  job.packed = scratch(n_weights * sizeof(REAL));
   job.failed = !filled_bias || !job.packed;
   if (!job.failed) {
     for (ptrdiff_t g = 0; bias && g < p->groups; g++)
@@ -294,7 +294,7 @@ static int NAME(add_box)(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group
   ptrdiff_t g_strides[3] = {p->out_strides[2], p->out_strides[3], p->out_strides[4]};
   REAL *filled = NULL;
   if (job->padded != p->out_channels) { /* whole vectors would read beyond the last channel */
-    filled = malloc(n[0] * n[1] * n[2] * job->padded * sizeof(REAL));
+    filled = scratch(n[0] * n[1] * n[2] * job->padded * sizeof(REAL));
     if (!filled) {
       free(slab.buffer);
       return -1;
@@ -391,7 +391,7 @@ int FG(NAME(conv_weight))(const fg_conv *c, const REAL *x, const REAL *y, REAL *
   const ptrdiff_t most = PARTIAL_BYTES / (FG_MAX(job.chunk_size, 1) * (ptrdiff_t)sizeof(REAL));
   job.n_chunks = FG_MAX(FG_MIN(FG_MIN(most, N_TASKS / 2), total), 1);
   job.n_splits = FG_MIN(job.n_panels, ceil_div(N_TASKS / 2, job.n_chunks * p->groups));
-  job.partial = malloc(FG_MAX(job.n_chunks * job.chunk_size, 1) * sizeof(REAL));
+  job.partial = scratch(job.n_chunks * job.chunk_size * sizeof(REAL));
   job.failed = !job.partial;
   if (!job.failed) {
     fg_parallel(job.n_chunks * p->groups * job.n_splits, NAME(sum_chunk), &job);

@@ -12,7 +12,6 @@
  * blocking after Z. Jia, A. Zlateski, F. Durand, K. Li, "Optimizing N-dimensional, Winograd-based
  * convolution for manycore CPUs", PPoPP 2018. Rounding errors are about five times those of the
  * direct sum. The cut into tasks and the order of sums depend on shapes only. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "conv.h"
@@ -292,7 +291,7 @@ static void run_block(void *context, ptrdiff_t i) {
   const ptrdiff_t n = FG_MIN(j->block, j->n_tiles - first);
   if (n <= 0) return;
   const ptrdiff_t v_step = frequency_stride(j, j->in_padded), m_step = frequency_stride(j, 2 * LANES);
-  float *v = malloc((j->n_frequencies * (v_step + m_step) + 64 * j->in_padded) * sizeof(float));
+  float *v = scratch((j->n_frequencies * (v_step + m_step) + 64 * j->in_padded) * sizeof(float));
   if (!v) {
     j->failed = 1;
     return;
@@ -324,7 +323,7 @@ static int run(const fg_conv *c, int transposed, const float *in, const float *w
   /* A share of fewer than four panels would spend more on transforming its input again. */
   j.n_splits = FG_MIN(ceil_div(j.n_panels, 4), ceil_div(N_TASKS, FG_MAX(j.n_blocks, 1)));
   float *filled_bias = calloc(j.out_padded, sizeof(float));
-  j.u = malloc(j.n_frequencies * j.in_channels * j.out_padded * sizeof(float));
+  j.u = scratch(j.n_frequencies * j.in_channels * j.out_padded * sizeof(float));
   j.failed = !filled_bias || !j.u;
   if (!j.failed) {
     if (bias) memcpy(filled_bias, bias, j.out_channels * sizeof(float));
@@ -387,7 +386,7 @@ static void sum_chunk(void *context, ptrdiff_t i) {
   const ptrdiff_t v_step = frequency_stride(j, j->in_padded), g_step = frequency_stride(j, columns);
   float *sums = j->u + chunk * j->chunk_size;
   const ptrdiff_t per_column = j->in_channels * j->n_frequencies;
-  float *v = malloc((j->n_frequencies * (v_step + g_step) + 64 * (j->in_padded + columns)) *
+  float *v = scratch((j->n_frequencies * (v_step + g_step) + 64 * (j->in_padded + columns)) *
                     sizeof(float));
   if (!v) {
     j->failed = 1;
@@ -458,7 +457,7 @@ int FG(winograd_weight)(const fg_conv *c, const float *x, const float *y, float 
   const ptrdiff_t most = PARTIAL_BYTES / (j.chunk_size * (ptrdiff_t)sizeof(float));
   j.n_chunks = FG_MAX(FG_MIN(FG_MIN(most, N_TASKS), j.n_blocks), 1);
   j.n_splits = FG_MIN(ceil_div(j.n_panels, 4), ceil_div(N_TASKS, j.n_chunks));
-  j.u = malloc(j.n_chunks * j.chunk_size * sizeof(float));
+  j.u = scratch(j.n_chunks * j.chunk_size * sizeof(float));
   j.failed = !j.u;
   if (!j.failed) {
     fg_parallel(j.n_chunks * j.n_splits, sum_chunk, &j);
