@@ -113,6 +113,7 @@ from fieldgrad.engine.ops.norm import (
     log_softmax,
     softmax,
 )
+from fieldgrad.engine.ops.pool import max_pool
 from fieldgrad.engine.ops.random import dropout, manual_seed
 from fieldgrad.engine.ops.reduce import (
     all,
@@ -129,6 +130,7 @@ from fieldgrad.engine.ops.reduce import (
     sum,
     var,
 )
+from fieldgrad.engine.ops.resample import avg_pool, interpolate
 
 __all__ = [
     "Tensor",
@@ -139,6 +141,7 @@ __all__ = [
     "argmax",
     "argmin",
     "astype",
+    "avg_pool",
     "batch_norm",
     "broadcast_to",
     "ceil",
@@ -174,6 +177,7 @@ __all__ = [
     "greater_equal",
     "group_norm",
     "instance_norm",
+    "interpolate",
     "isfinite",
     "isnan",
     "layer_norm",
@@ -191,6 +195,7 @@ __all__ = [
     "manual_seed",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "min",

@@ -76,3 +76,17 @@ def norm_gradient(
     negative_slope: float,
 ) -> tuple[Array, Array, Array]: ...
 def softmax(x: Array, axis: int, logarithm: bool = False) -> Array: ...
+def max_pool(
+    x: Array, kernel_size: PerAxis, stride: PerAxis | None, padding: PerAxis
+) -> tuple[Array, Array]: ...
+def max_unpool(
+    g: Array,
+    index: Array,
+    size: Sequence[int],
+    kernel_size: PerAxis,
+    stride: PerAxis | None,
+    padding: PerAxis,
+) -> Array: ...
+def resample(
+    x: Array, axis: int, n_out: int, start: Array, index: Array, weight: Array
+) -> Array: ...

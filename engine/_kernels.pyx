@@ -13,7 +13,7 @@ import numpy as np
 from fieldgrad.engine.errors import DTypeError
 
 cimport numpy as cnp
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport free
 
 cnp.import_array()
@@ -43,6 +43,22 @@ cdef extern from "kernels/norm.h" nogil:
     ctypedef struct fg_norm:
         ptrdiff_t batch, positions, channels, groups
         double eps, negative_slope
+
+cdef extern from "kernels/pool.h" nogil:
+    ctypedef struct fg_pool:
+        ptrdiff_t batch, channels
+        ptrdiff_t size "in"[3]
+        ptrdiff_t out[3]
+        ptrdiff_t kernel[3]
+        ptrdiff_t stride[3]
+        ptrdiff_t padding[3]
+
+cdef extern from "kernels/resample.h" nogil:
+    ctypedef struct fg_taps:
+        ptrdiff_t n_in, n_out
+        const ptrdiff_t *start
+        const ptrdiff_t *index
+        const double *weight
 
 cdef extern from "kernels/kernels.h" nogil:
     ctypedef void (*fg_loop)(const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
@@ -85,6 +101,11 @@ cdef extern from "kernels/kernels.h" nogil:
                              void *) noexcept nogil
         void (*softmax)(int, int, const void *, void *, ptrdiff_t, ptrdiff_t,
                         ptrdiff_t) noexcept nogil
+        void (*max_pool)(int, const fg_pool *, const void *, void *, int32_t *) noexcept nogil
+        void (*max_unpool)(int, const fg_pool *, const void *, const int32_t *,
+                           void *) noexcept nogil
+        void (*resample)(int, const fg_taps *, const void *, void *, ptrdiff_t,
+                         ptrdiff_t) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
 
 cdef extern from "kernels/walk.h" nogil:
@@ -739,32 +760,120 @@ def norm_gradient(cnp.ndarray g, cnp.ndarray x, weight, bias, cnp.ndarray mean, 
     return gx, gweight, gbias
 
 
-def softmax(cnp.ndarray x, int axis, bint logarithm=False):
-    """Softmax of x along an axis, or its logarithm; the output keeps the memory order of x."""
-    cdef bint f64 = is_f64("softmax", x)
+cdef cnp.ndarray around_axis(cnp.ndarray x, int axis, int *order, ptrdiff_t *outer,
+                             ptrdiff_t *inner):
+    """x without gaps in memory, copied if need be, as (outer, n, inner) around the axis.
+
+    order becomes its axes from slowest to fastest.
+    """
     cdef int d, ndim = cnp.PyArray_NDIM(x)
-    cdef int order[MAX_NDIM]
-    cdef ptrdiff_t outer = 1, inner = 1, n = cnp.PyArray_DIM(x, axis)
-    cdef bint before = True
     cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
     cdef cnp.ndarray source = x
     memory_order(x, ndim, order)
+    outer[0] = inner[0] = 1
     for d in range(ndim - 1, -1, -1):
         if cnp.PyArray_DIM(x, order[d]) != 1 and cnp.PyArray_STRIDE(x, order[d]) != expected:
             source = new_array(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), order)
             np.copyto(source, x)
             break
         expected *= cnp.PyArray_DIM(x, order[d])
-    for d in range(ndim):
+    for d in range(ndim - 1, -1, -1):
         if order[d] == axis:
-            before = False
-        elif before:
-            outer *= cnp.PyArray_DIM(x, order[d])
-        else:
-            inner *= cnp.PyArray_DIM(x, order[d])
-    cdef cnp.ndarray out = new_array(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), order)
+            break
+        inner[0] *= cnp.PyArray_DIM(x, order[d])
+    for d in range(d):
+        outer[0] *= cnp.PyArray_DIM(x, order[d])
+    return source
+
+
+def softmax(cnp.ndarray x, int axis, bint logarithm=False):
+    """Softmax of x along an axis, or its logarithm; the output keeps the memory order of x."""
+    cdef bint f64 = is_f64("softmax", x)
+    cdef int order[MAX_NDIM]
+    cdef ptrdiff_t outer, inner, n = cnp.PyArray_DIM(x, axis)
+    x = around_axis(x, axis, order, &outer, &inner)
+    cdef cnp.ndarray out = new_array(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x),
+                                     order)
     if cnp.PyArray_SIZE(x):
         with nogil:
-            kernels.softmax(f64, logarithm, cnp.PyArray_DATA(source), cnp.PyArray_DATA(out), outer, n,
+            kernels.softmax(f64, logarithm, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, n,
                             inner)
+    return out
+
+
+# ------------------------------------------------------------------- pooling, resampling
+
+cdef fg_pool pool_windows(cnp.ndarray x, cnp.ndarray out, kernel_size, stride, padding):
+    cdef fg_pool p
+    cdef int d, i, n_axes = cnp.PyArray_NDIM(x) - 2
+    p.batch, p.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+    for d in range(3):
+        i = d - 3 + n_axes
+        p.size[d] = p.out[d] = p.kernel[d] = p.stride[d] = 1
+        p.padding[d] = 0
+        if i >= 0:
+            p.size[d], p.out[d] = cnp.PyArray_DIM(x, 2 + i), cnp.PyArray_DIM(out, 2 + i)
+            p.kernel[d], p.stride[d], p.padding[d] = kernel_size[i], stride[i], padding[i]
+    return p
+
+
+def max_pool(cnp.ndarray x, kernel_size, stride, padding):
+    """Maxima of windows into x (N, C, spatial…) and their flat positions, channels-last in memory."""
+    cdef bint f64 = is_f64("max_pool", x)
+    cdef int i, n = cnp.PyArray_NDIM(x) - 2
+    x = dense(x)
+    stride = per_axis(kernel_size if stride is None else stride, n)
+    kernel_size, padding = per_axis(kernel_size, n), per_axis(padding, n)
+    size = [(np.shape(x)[2 + i] + 2 * padding[i] - kernel_size[i]) // stride[i] + 1
+            for i in range(n)]
+    cdef cnp.ndarray out = empty_channels_last((*np.shape(x)[:2], *size), x.dtype)
+    cdef cnp.ndarray index = empty_channels_last(np.shape(out), np.int32)
+    cdef fg_pool p = pool_windows(x, out, kernel_size, stride, padding)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.max_pool(f64, &p, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out),
+                             <int32_t *>cnp.PyArray_DATA(index))
+    return out, index
+
+
+def max_unpool(cnp.ndarray g, cnp.ndarray index, size, kernel_size, stride, padding):
+    """Values g added where max_pool found its maxima, in a map of the given spatial size."""
+    cdef bint f64 = is_f64("max_unpool", g)
+    cdef int n = cnp.PyArray_NDIM(g) - 2
+    stride = per_axis(kernel_size if stride is None else stride, n)
+    kernel_size, padding = per_axis(kernel_size, n), per_axis(padding, n)
+    g, index = dense(g), dense(np.asarray(index, np.int32))
+    cdef cnp.ndarray out = empty_channels_last((*np.shape(g)[:2], *size), g.dtype)
+    cdef fg_pool p = pool_windows(out, g, kernel_size, stride, padding)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.max_unpool(f64, &p, cnp.PyArray_DATA(g),
+                               <const int32_t *>cnp.PyArray_DATA(index), cnp.PyArray_DATA(out))
+    return out
+
+
+def resample(cnp.ndarray x, int axis, ptrdiff_t n_out, cnp.ndarray start, cnp.ndarray index,
+             cnp.ndarray weight):
+    """A sparse linear map along an axis: output i sums weight[t] x[index[t]] over its taps t.
+
+    Those run from start[i] to start[i + 1] - 1; start and index are intp, weight is float64. The
+    output keeps the memory order of x.
+    """
+    cdef bint f64 = is_f64("resample", x)
+    cdef int order[MAX_NDIM]
+    cdef cnp.npy_intp shape[MAX_NDIM]
+    cdef ptrdiff_t outer, inner
+    cdef int d
+    cdef fg_taps taps
+    x = around_axis(x, axis, order, &outer, &inner)
+    for d in range(cnp.PyArray_NDIM(x)):
+        shape[d] = n_out if d == axis else cnp.PyArray_DIM(x, d)
+    cdef cnp.ndarray out = new_array(cnp.PyArray_NDIM(x), shape, cnp.PyArray_TYPE(x), order)
+    taps.n_in, taps.n_out = cnp.PyArray_DIM(x, axis), n_out
+    taps.start = <const ptrdiff_t *>cnp.PyArray_DATA(start)
+    taps.index = <const ptrdiff_t *>cnp.PyArray_DATA(index)
+    taps.weight = <const double *>cnp.PyArray_DATA(weight)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.resample(f64, &taps, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, inner)
     return out

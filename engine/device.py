@@ -172,6 +172,10 @@ def _layer_norm(
     return out.reshape(x.shape), mean, rstd
 
 
+def _resample(x: Array, *, axis: int, taps: Any) -> Array:
+    return _kernels.resample(x, axis % x.ndim, taps.n_out, taps.start, taps.index, taps.weight)
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     # Elementwise: C loops for float32 and float64, the ufunc for every other dtype.
     **{
@@ -265,6 +269,10 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "norm_gradient": _kernels.norm_gradient,
     "softmax": lambda x, axis: _kernels.softmax(x, axis % x.ndim),
     "log_softmax": lambda x, axis: _kernels.softmax(x, axis % x.ndim, logarithm=True),
+    # Pooling and resampling.
+    "max_pool": _kernels.max_pool,
+    "max_unpool": _kernels.max_unpool,
+    "resample": _resample,
     # Indexing.
     "getitem": _getitem,
     "setitem": _setitem,

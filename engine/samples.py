@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from fieldgrad.engine.shapes import conv as conv_shape
+from fieldgrad.engine.shapes import pool as pool_shape
+from fieldgrad.engine.taps import Taps
 
 __all__ = ["axes", "pairs", "positive_pairs", "positives", "reals", "with_attributes"]
 
@@ -347,3 +349,56 @@ def along_axes(rng: np.random.Generator) -> Iterator[Sample]:
     for shape in ((2, 3, 4), (1, 19, 2, 3)):
         yield (channels_last(rng, shape),), {"axis": 1}
         yield (2 * rng.normal(size=shape),), {"axis": 1}
+
+
+POOLS: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
+    ((2, 3, 7), {"kernel_size": 2}),
+    ((1, 2, 9), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    ((2, 5, 5, 6), {"kernel_size": (2, 3), "stride": (2, 1), "padding": (1, 0)}),
+    ((1, 2, 4, 5, 6), {"kernel_size": 2}),
+    ((1, 9, 3, 1, 5), {"kernel_size": (2, 1, 3), "stride": (1, 1, 4), "padding": (1, 0, 1)}),
+    ((0, 2, 4), {"kernel_size": 2}),
+)
+
+
+def max_pools(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input without equal elements, and windows."""
+    for i, (shape, window) in enumerate(POOLS):
+        x = rng.permutation(np.arange(float(np.prod(shape)))).reshape(shape)
+        yield ((np.asarray(x, order="F") if i % 2 else x),), window
+
+
+def max_unpools(rng: np.random.Generator) -> Iterator[Sample]:
+    """Values, and for each a position in its window."""
+    for shape, window in POOLS:
+        out = pool_shape("max_unpool", shape, **{"stride": None, "padding": 0} | window)
+        n = len(shape) - 2
+        kernel = np.broadcast_to(window["kernel_size"], n)
+        stride = np.broadcast_to(window.get("stride", kernel), n)
+        padding = np.broadcast_to(window.get("padding", 0), n)
+        place = np.zeros(out, np.int32)
+        for axis, length in enumerate(shape[2:]):
+            first = np.arange(out[2 + axis]) * stride[axis] - padding[axis]
+            low, high = np.maximum(first, 0), np.minimum(first + kernel[axis], length)
+            along = [1] * len(out)
+            along[2 + axis] = -1
+            place = place * length + rng.integers(low.reshape(along), high.reshape(along), out)
+        yield (rng.normal(size=out), place.astype(np.int32)), {"size": shape[2:], **window}
+
+
+def taps(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input, an axis, and a map along it: single taps, several, none, repeated ones."""
+    two = Taps(4, rng.integers(0, 4, (5, 2)), rng.normal(size=(5, 2)))
+    one = Taps(3, [[2], [0], [0], [1]], np.ones((4, 1)))
+    ragged = Taps(6, rng.integers(0, 6, (3, 5)), np.triu(rng.normal(size=(3, 5)), 1))
+    for shape, axis, map in (
+        ((4,), 0, two),
+        ((2, 3, 4), -1, two),
+        ((4, 3), 0, two),
+        ((2, 3, 5), 1, one),
+        ((1, 2, 6, 3), 2, ragged),
+        ((6, 1), 0, ragged),
+        ((0, 3), 1, one),
+    ):
+        yield (rng.normal(size=shape),), {"axis": axis, "taps": map}
+    yield (channels_last(rng, (2, 3, 6, 2)),), {"axis": 2, "taps": ragged}

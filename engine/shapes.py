@@ -24,13 +24,18 @@ __all__ = [
     "einsum",
     "group_norm",
     "instance_norm",
+    "interpolate",
     "layer_norm",
     "matmul",
+    "max_pool",
+    "max_unpool",
     "normalize_axes",
     "output_padding",
     "pad",
     "permute",
+    "pool",
     "reduction",
+    "resample_axis",
     "reshape",
     "take_along_axis",
 ]
@@ -463,3 +468,80 @@ def along_axis(x: Shape, *, axis: int) -> Shape:
     """x's shape, if it has the axis."""
     normalize_axes(axis, len(x), "axis")
     return x
+
+
+def pool(name: str, x: Shape, *, kernel_size: Any, stride: Any, padding: Any) -> Shape:
+    """Shape of a pooling over windows, each of which must hold something."""
+    if not 3 <= len(x) <= 5:
+        raise ShapeError(
+            f"{name}: x has shape {x}; expected (batch, channel, spatial…) with one to three "
+            "spatial axes. Add a batch axis with x[None], or a channel axis with x[:, None]."
+        )
+    n = len(x) - 2
+    kernel = per_axis(kernel_size, n, f"{name}: kernel_size", 1)
+    paddings = per_axis(padding, n, f"{name}: padding")
+    for k, p in zip(kernel, paddings, strict=True):
+        if 2 * p > k:
+            raise ShapeError(
+                f"{name}: padding = {padding} with kernel_size = {kernel_size}; expected at most "
+                "half of it, so that no window lies outside x. Use pad to add more."
+            )
+    steps = kernel_size if stride is None else stride
+    window = {"stride": steps, "padding": padding, "dilation": 1}
+    return (*x[:2], *conv_output(name, x[2:], kernel, **window))
+
+
+def max_pool(x: Shape, **window: Any) -> Shape:
+    """Shape of the maxima."""
+    if math.prod(x[2:]) >= 2**31:
+        raise ShapeError(
+            f"max_pool: x has shape {x}, {math.prod(x[2:])} positions in a channel; expected less "
+            "than 2^31. Cut it into patches."
+        )
+    return pool("max_pool", x, **window)
+
+
+def max_unpool(g: Shape, index: Shape, *, size: Sequence[int], **window: Any) -> Shape:
+    """Shape of what was pooled."""
+    x = (*g[:2], *size)
+    if index != g or max_pool(x, **window) != g:
+        raise ShapeError(
+            f"max_unpool: g has shape {g}, index has {index}, and pooling {x} gives "
+            f"{max_pool(x, **window)}; expected three equal shapes."
+        )
+    return x
+
+
+def resample_axis(x: Shape, *, axis: int, taps: Any) -> Shape:
+    """x's shape with a new length along the axis."""
+    (a,) = normalize_axes(axis, len(x), "resample_axis")
+    if x[a] != taps.n_in:
+        raise ShapeError(
+            f"resample_axis: axis {axis} of x {x} has {x[a]} elements; the taps expect {taps.n_in}."
+        )
+    return (*x[:a], taps.n_out, *x[a + 1 :])
+
+
+def interpolate(x: Shape, *, size: Any, scale_factor: Any) -> Shape:
+    """x's shape with new spatial sizes."""
+    if not 3 <= len(x) <= 5 or min(x[2:]) < 1:
+        raise ShapeError(
+            f"interpolate: x has shape {x}; expected (batch, channel, spatial…) with one to three "
+            "spatial axes, none empty. Add a batch axis with x[None], or a channel axis with "
+            "x[:, None]."
+        )
+    n = len(x) - 2
+    if (size is None) == (scale_factor is None):
+        raise ValueError(
+            f"interpolate: size = {size} and scale_factor = {scale_factor}; expected exactly one."
+        )
+    if size is not None:
+        return (*x[:2], *per_axis(size, n, "interpolate: size", 1))
+    factors = (scale_factor,) * n if np.ndim(scale_factor) == 0 else tuple(scale_factor)
+    sizes = tuple(int(m * f) for m, f in zip(x[2:], factors, strict=False))
+    if len(factors) != n or min(sizes) < 1:
+        raise ShapeError(
+            f"interpolate: scale_factor = {scale_factor} for x of shape {x}; expected one factor, "
+            f"or {n}, that leave at least one element along each axis."
+        )
+    return (*x[:2], *sizes)

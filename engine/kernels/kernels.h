@@ -11,6 +11,8 @@
 
 #include "conv.h"
 #include "norm.h"
+#include "pool.h"
+#include "resample.h"
 
 #define FG_MAX_NDIM 64
 
@@ -48,7 +50,12 @@ typedef struct {
   K(int, norm, (int f64, const fg_norm *s, const void *x, const void *weight, const void *bias, void *mean, void *rstd, void *out)) \
   K(int, norm_gradient, (int f64, const fg_norm *s, const void *g, const void *x, const void *weight, const void *bias, const void *mean, const void *rstd, void *gx, void *gweight, void *gbias)) \
   /* softmax, or its logarithm, over the middle axis of x (outer, n, inner), dense, not empty */ \
-  K(void, softmax, (int f64, int logarithm, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner))
+  K(void, softmax, (int f64, int logarithm, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  /* index: flat position in its channel's map of each maximum; max_unpool adds g there */ \
+  K(void, max_pool, (int f64, const fg_pool *p, const void *x, void *out, int32_t *index)) \
+  K(void, max_unpool, (int f64, const fg_pool *p, const void *g, const int32_t *index, void *gx)) \
+  /* out (outer, n_out, inner) = taps applied to x (outer, n_in, inner), dense, not empty */ \
+  K(void, resample, (int f64, const fg_taps *taps, const void *x, void *out, ptrdiff_t outer, ptrdiff_t inner))
 
 typedef struct {
   const char *isa;

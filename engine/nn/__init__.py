@@ -11,6 +11,7 @@ from fieldgrad.engine.nn import init, losses
 from fieldgrad.engine.nn.layers import (
     ELU,
     GELU,
+    AvgPool,
     Conv,
     Conv1d,
     Conv2d,
@@ -20,10 +21,12 @@ from fieldgrad.engine.nn.layers import (
     Flatten,
     LeakyReLU,
     Linear,
+    MaxPool,
     ReLU,
     Sigmoid,
     SiLU,
     Tanh,
+    Upsample,
 )
 from fieldgrad.engine.nn.module import Module, ModuleList, Parameter, Sequential
 from fieldgrad.engine.nn.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
@@ -31,6 +34,7 @@ from fieldgrad.engine.nn.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNo
 __all__ = [
     "ELU",
     "GELU",
+    "AvgPool",
     "BatchNorm",
     "Conv",
     "Conv1d",
@@ -44,6 +48,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "MaxPool",
     "Module",
     "ModuleList",
     "Parameter",
@@ -52,6 +57,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Tanh",
+    "Upsample",
     "init",
     "losses",
 ]

@@ -11,10 +11,13 @@ from fieldgrad.engine.nn.module import Module, Parameter
 from fieldgrad.engine.ops import elementary, linalg, random
 from fieldgrad.engine.ops.conv import conv, conv_transpose
 from fieldgrad.engine.ops.layout import flatten
+from fieldgrad.engine.ops.pool import max_pool
+from fieldgrad.engine.ops.resample import avg_pool, interpolate
 
 __all__ = [
     "ELU",
     "GELU",
+    "AvgPool",
     "Conv",
     "Conv1d",
     "Conv2d",
@@ -24,10 +27,12 @@ __all__ = [
     "Flatten",
     "LeakyReLU",
     "Linear",
+    "MaxPool",
     "ReLU",
     "SiLU",
     "Sigmoid",
     "Tanh",
+    "Upsample",
 ]
 
 Size = int | Sequence[int]
@@ -250,6 +255,80 @@ class Flatten(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, …) to (batch, features)."""
         return flatten(x, start=1)
+
+
+class MaxPool(Module):
+    """Maxima of windows; see `fieldgrad.engine.max_pool`.
+
+    Parameters
+    ----------
+    kernel_size : int or sequence of int
+        Size of a window.
+    stride : int or sequence of int, optional
+        Step between windows; default kernel_size.
+    padding : int or sequence of int, default 0
+        By how much windows may reach beyond both ends of an axis.
+    """
+
+    def __init__(self, kernel_size: Size, *, stride: Size | None = None, padding: Size = 0) -> None:
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, spatial…) to (batch, channels, smaller spatial…)."""
+        return max_pool(x, self.kernel_size, stride=self.stride, padding=self.padding)
+
+
+class AvgPool(Module):
+    """Means of windows; see `fieldgrad.engine.avg_pool`.
+
+    Parameters
+    ----------
+    kernel_size : int or sequence of int
+        Size of a window.
+    stride : int or sequence of int, optional
+        Step between windows; default kernel_size.
+    padding : int or sequence of int, default 0
+        Zeros added on both sides of an axis; they count in the mean.
+    """
+
+    def __init__(self, kernel_size: Size, *, stride: Size | None = None, padding: Size = 0) -> None:
+        super().__init__()
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, spatial…) to (batch, channels, smaller spatial…)."""
+        return avg_pool(x, self.kernel_size, stride=self.stride, padding=self.padding)
+
+
+class Upsample(Module):
+    """Enlarge every spatial axis; see `fieldgrad.engine.interpolate`.
+
+    Parameters
+    ----------
+    scale_factor : float or sequence of float
+        Factor of enlargement; one number, or one for each spatial axis.
+    mode : {"nearest", "nearest-exact", "linear", "cubic", "area"}
+        How to interpolate.
+    align_corners : bool, default False
+        Whether the centers of the corner elements stay in place ("linear" and "cubic" only).
+    """
+
+    def __init__(
+        self,
+        scale_factor: float | Sequence[float],
+        *,
+        mode: str = "nearest",
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.scale_factor, self.mode, self.align_corners = scale_factor, mode, align_corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, spatial…) to (batch, channels, larger spatial…)."""
+        return interpolate(
+            x, scale_factor=self.scale_factor, mode=self.mode, align_corners=self.align_corners
+        )
 
 
 class ReLU(Module):

@@ -8,6 +8,8 @@ reduce      sum, mean, max, cumsum, logsumexp, …
 linalg      matmul, linear, einsum
 conv        conv, conv_transpose, conv_weight
 norm        instance_norm, group_norm, batch_norm, layer_norm, softmax, log_softmax
+pool        max_pool
+resample    interpolate, avg_pool: sparse linear maps axis by axis
 index       getitem and its adjoint, take_along_axis, scatter_add
 random      the engine's generator, dropout
 """

@@ -122,7 +122,42 @@ def _layer_norm(x, weight=1.0, bias=0.0, n_axes=1, eps=1e-5):
     return y * weight + bias
 
 
+def _pool_windows(size, kernel_size, stride, padding):
+    """Output positions, and for each the slices of its window."""
+    n = len(size)
+    kernel, padding = _axes(kernel_size, n), _axes(padding, n)
+    stride = kernel if stride is None else _axes(stride, n)
+    out = [
+        (m + 2 * p - k) // s + 1 for m, k, s, p in zip(size, kernel, stride, padding, strict=True)
+    ]
+    for place in np.ndindex(*out):
+        first = [o * s - p for o, s, p in zip(place, stride, padding, strict=True)]
+        yield place, tuple(slice(max(f, 0), f + k) for f, k in zip(first, kernel, strict=True))
+
+
+def _max_pool(x, kernel_size, stride=None, padding=0):
+    windows = list(_pool_windows(x.shape[2:], kernel_size, stride, padding))
+    out = np.zeros((*x.shape[:2], *np.max([place for place, _ in windows], axis=0) + 1))
+    for place, window in windows:
+        out[(..., *place)] = x[(..., *window)].max(axis=tuple(range(2, x.ndim)))
+    return out
+
+
+def _max_unpool(g, index, size, kernel_size, stride=None, padding=0):
+    out = np.zeros((*g.shape[:2], int(np.prod(size))))
+    for place in np.ndindex(g.shape):
+        out[(*place[:2], index[place])] += g[place]
+    return out.reshape(*g.shape[:2], *size)
+
+
+def _resample_axis(x, axis, taps):
+    return np.moveaxis(np.moveaxis(x, axis, -1) @ taps.matrix().T, -1, axis)
+
+
 REFERENCES = {
+    "max_pool": _max_pool,
+    "max_unpool": _max_unpool,
+    "resample_axis": _resample_axis,
     "instance_norm": _norm(lambda x: tuple(range(2, x.ndim))),
     "group_norm": _norm(lambda x: (2,)),
     "batch_norm": _norm(lambda x: (0, *range(2, x.ndim))),

@@ -1,0 +1,194 @@
+"""Sparse linear maps along one axis at a time: interpolation and average pooling.
+
+One op, `resample_axis`, applies a sparse matrix (`fieldgrad.engine.taps`) along an axis. Its
+gradient is the same op with the transposed matrix, so gradients of any order stay in the family.
+Interpolation and average pooling are separable: they are such maps, axis after axis.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fieldgrad.engine import samples, shapes
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.errors import suggest
+from fieldgrad.engine.op import op
+from fieldgrad.engine.taps import ALIGNED, MODES, Taps, interpolation_taps, window_taps
+
+Scale = float | Sequence[float]
+
+
+@op(kernel="resample", floating=True, shape=shapes.resample_axis, samples=samples.taps)
+def resample_axis(x, /, *, axis, taps):
+    """Apply a sparse matrix along an axis: the building block of interpolation and average pooling.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (…, taps.n_in, …).
+    axis : int
+        Axis to map.
+    taps : Taps
+        The matrix.
+
+    Returns
+    -------
+    Tensor
+        Shape (…, taps.n_out, …), in the memory order of x.
+
+    Raises
+    ------
+    ShapeError
+        If the axis does not have taps.n_in elements.
+    """
+
+
+@resample_axis.vjp
+def _(g, axis, taps):
+    return resample_axis(g, axis=axis, taps=taps.transposed)
+
+
+def avg_pool(
+    x: Tensor,
+    /,
+    kernel_size: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """Means of windows.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, n_1, …) with one to three spatial axes.
+    kernel_size : int or sequence of int
+        Size of a window; one number, or one for each spatial axis. So are the next two.
+    stride : int or sequence of int, optional
+        Step between windows; default kernel_size.
+    padding : int or sequence of int, default 0
+        Zeros added on both sides of an axis, at most half of kernel_size.
+    count_include_pad : bool, default True
+        Whether these zeros count in the mean.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, m_1, …) with m = (n + 2 padding - kernel_size) // stride + 1.
+
+    Raises
+    ------
+    ShapeError
+        If no window fits.
+
+    See Also
+    --------
+    interpolate : Its mode "area" pools to a given size.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.avg_pool(fg.tensor([[[1.0, 3.0, 5.0, 7.0]]]), 2).tolist()
+    [[[2.0, 6.0]]]
+    """
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    shapes.pool("avg_pool", x.shape, kernel_size=kernel_size, stride=stride, padding=padding)
+    n = x.ndim - 2
+    window = [
+        shapes.per_axis(value, n, "avg_pool")
+        for value in (kernel_size, kernel_size if stride is None else stride, padding)
+    ]
+    maps = [
+        window_taps(*settings, count_include_pad)
+        for settings in zip(x.shape[2:], *window, strict=True)
+    ]
+    return _along_spatial_axes(x, maps)
+
+
+def interpolate(
+    x: Tensor,
+    /,
+    *,
+    size: int | Sequence[int] | None = None,
+    scale_factor: Scale | None = None,
+    mode: str = "nearest",
+    align_corners: bool = False,
+) -> Tensor:
+    """Resize every spatial axis, as PyTorch's function of this name does.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, n_1, …) with one to three spatial axes.
+    size : int or sequence of int, optional
+        New sizes m_1, …; one number stands for all axes. Give either this or scale_factor.
+    scale_factor : float or sequence of float, optional
+        Factor of enlargement; the new size is n · scale_factor, rounded down.
+    mode : {"nearest", "nearest-exact", "linear", "cubic", "area"}
+        "nearest" takes the element left of the position (as PyTorch and OpenCV do), "nearest-exact"
+        the nearest; "linear" is bilinear or trilinear on two or three axes; "cubic" is Keys'
+        convolution with a = -0.75; "area" averages all elements under the new one.
+    align_corners : bool, default False
+        Whether the centers of the first and last elements stay where they are ("linear" and "cubic"
+        only), instead of the outer edges.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, m_1, …).
+
+    Raises
+    ------
+    ShapeError
+        If x has no spatial axis, or a new size is not positive.
+    ValueError
+        If the mode is unknown, or the settings contradict one another.
+
+    Notes
+    -----
+    New element i lies at (i + 1/2) n / m - 1/2 of the old axis, or at i (n - 1) / (m - 1) with
+    align_corners; with scale_factor s, n / m is 1 / s even if n · s was rounded. Positions are
+    computed in float64; PyTorch computes them in float32 for float32 input, and may take the other
+    neighbor where "nearest" falls on an edge.
+
+    References
+    ----------
+    R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on
+    Acoustics, Speech, and Signal Processing 29 (1981), doi:10.1109/TASSP.1981.1163711.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> x = fg.tensor([[[0.0, 4.0]]])
+    >>> fg.interpolate(x, scale_factor=2, mode="linear").tolist()
+    [[[0.0, 1.0, 3.0, 4.0]]]
+    >>> fg.interpolate(x, size=3, mode="linear", align_corners=True).tolist()
+    [[[0.0, 2.0, 4.0]]]
+    """
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    if mode not in MODES:
+        hint = suggest(mode, MODES) or ";"
+        raise ValueError(f"interpolate: mode = {mode!r}{hint} Modes: {', '.join(MODES)}.")
+    if align_corners and mode not in ALIGNED:
+        raise ValueError(
+            f"interpolate: align_corners has no meaning for mode {mode!r}; expected one of "
+            f"{', '.join(ALIGNED)}."
+        )
+    sizes = shapes.interpolate(x.shape, size=size, scale_factor=scale_factor)[2:]
+    factors: Sequence[float | None] = [None] * len(sizes)
+    if scale_factor is not None and mode != "area":
+        factors = np.broadcast_to(np.asarray(scale_factor, float), len(sizes)).tolist()
+    maps = [
+        interpolation_taps(mode, n_in, n_out, factor, align_corners)
+        for n_in, n_out, factor in zip(x.shape[2:], sizes, factors, strict=True)
+    ]
+    return _along_spatial_axes(x, maps)
+
+
+def _along_spatial_axes(x: Tensor, maps: Sequence[Taps | None]) -> Tensor:
+    """Apply one map to each spatial axis (None: leave it), those that shrink most first."""
+    changes = [(m.n_out / max(m.n_in, 1), axis, m) for axis, m in enumerate(maps, 2) if m]
+    for _, axis, taps in sorted(changes, key=lambda change: change[:2]):
+        x = resample_axis(x, axis=axis, taps=taps)
+    return x

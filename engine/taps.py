@@ -1,0 +1,128 @@
+"""Sparse matrices that act along one axis: windows of a pooling, neighbors of an interpolation."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ALIGNED", "MODES", "Taps", "interpolation_taps", "window_taps"]
+
+
+class Taps:
+    """Which inputs each output along an axis is made of: a sparse matrix, row by row.
+
+    Parameters
+    ----------
+    n_in : int
+        Number of inputs along the axis.
+    index : array_like of int, shape (n_out, k)
+        Inputs that make up each output.
+    weight : array_like of float, shape (n_out, k)
+        Their factors. Zeros are left out, so NaN does not spread through them.
+
+    Examples
+    --------
+    >>> from fieldgrad.engine.taps import Taps
+    >>> taps = Taps(3, [[0, 1], [1, 2]], [[0.5, 0.5], [1.0, 0.0]])
+    >>> taps.matrix().tolist()
+    [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]
+    """
+
+    def __init__(self, n_in: int, index: Any, weight: Any) -> None:
+        weights = np.asarray(weight, np.float64)
+        kept = weights != 0
+        self.n_in, self.n_out = n_in, len(weights)
+        self.start = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.intp)
+        self.index = np.asarray(index, np.intp)[kept]
+        self.weight = weights[kept]
+
+    def __repr__(self) -> str:
+        return f"<Taps {self.n_in} -> {self.n_out}>"
+
+    @functools.cached_property
+    def transposed(self) -> "Taps":
+        """The adjoint map, from outputs to inputs."""
+        taps = Taps.__new__(Taps)
+        taps.n_in, taps.n_out = self.n_out, self.n_in
+        order = np.argsort(self.index, kind="stable")
+        rows = np.repeat(np.arange(self.n_out), np.diff(self.start))
+        counts = np.bincount(self.index, minlength=self.n_in)
+        taps.start = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+        taps.index, taps.weight = rows[order], self.weight[order]
+        return taps
+
+    def matrix(self) -> NDArray[np.float64]:
+        """The same as a dense matrix, shape (n_out, n_in)."""
+        dense = np.zeros((self.n_out, self.n_in))
+        rows = np.repeat(np.arange(self.n_out), np.diff(self.start))
+        np.add.at(dense, (rows, self.index), self.weight)
+        return dense
+
+
+@functools.lru_cache(maxsize=256)
+def window_taps(n_in: int, kernel: int, stride: int, padding: int, count_include_pad: bool) -> Taps:
+    """Means of windows of kernel elements, stride apart; padding counts as zeros or not at all."""
+    n_out = (n_in + 2 * padding - kernel) // stride + 1
+    index = np.arange(n_out)[:, None] * stride - padding + np.arange(kernel)
+    inside = (index >= 0) & (index < n_in)
+    count = kernel if count_include_pad else inside.sum(axis=1, keepdims=True)
+    return Taps(n_in, index, inside / count)
+
+
+@functools.lru_cache(maxsize=256)
+def interpolation_taps(
+    mode: str, n_in: int, n_out: int, factor: float | None, align_corners: bool
+) -> Taps | None:
+    """Interpolation from n_in to n_out elements; None where it would be the identity.
+
+    factor is the enlargement that positions follow, by default n_out / n_in.
+    """
+    i = np.arange(n_out)
+    if n_in == n_out and factor in (None, 1.0):
+        return None
+    if mode == "area":
+        first, last = i * n_in // n_out, -(-(i + 1) * n_in // n_out)
+        index = first[:, None] + np.arange((last - first).max())
+        return Taps(n_in, index, (index < last[:, None]) / (last - first)[:, None])
+    if mode == "nearest":
+        # From sizes the position is a fraction of integers: no rounding.
+        index = i * n_in // n_out if factor is None else np.floor(i / factor).astype(int)
+        return Taps(n_in, np.minimum(index, n_in - 1)[:, None], np.ones((n_out, 1)))
+    if align_corners:
+        position = i * ((n_in - 1) / max(n_out - 1, 1))
+    else:
+        position = (i + 0.5) * (n_in / n_out if factor is None else 1 / factor) - 0.5
+    index, weight = _POSITIONED[mode](position)
+    return Taps(n_in, np.clip(index, 0, n_in - 1), weight)
+
+
+def _nearest(position: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return np.floor(position + 0.5)[:, None].astype(int), np.ones((len(position), 1))
+
+
+def _linear(position: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    position = np.maximum(position, 0)
+    first = np.floor(position)
+    f = position - first
+    return first.astype(int)[:, None] + np.arange(2), np.stack([1 - f, f], axis=1)
+
+
+def _cubic(position: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    a = -0.75
+    first = np.floor(position)
+    distance = np.abs(position[:, None] - (first[:, None] + np.arange(-1, 3)))
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1  # Keys eq. 4, up to distance 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a  # and from 1 to 2
+    return first.astype(int)[:, None] + np.arange(-1, 3), np.where(distance <= 1, near, far)
+
+
+_POSITIONED: dict[str, Callable[..., tuple[NDArray[Any], NDArray[Any]]]] = {
+    "nearest": _nearest,
+    "nearest-exact": _nearest,
+    "linear": _linear,
+    "cubic": _cubic,
+}
+MODES = (*_POSITIONED, "area")
+ALIGNED = ("linear", "cubic")  # modes that know align_corners
