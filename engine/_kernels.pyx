@@ -28,6 +28,7 @@ cdef extern from "kernels/threads.h" nogil:
 
 cdef extern from "kernels/conv.h" nogil:
     ctypedef struct fg_conv:
+        int element_size, method
         ptrdiff_t batch, groups, x_channels, y_channels
         ptrdiff_t x_size[3]
         ptrdiff_t y_size[3]
@@ -75,25 +76,7 @@ cdef extern from "kernels/kernels.h" nogil:
                           ptrdiff_t) noexcept nogil
         int (*reduce_f64)(int, const double *, double *, ptrdiff_t, ptrdiff_t,
                           ptrdiff_t) noexcept nogil
-        int (*conv_f32)(const fg_conv *, const float *, const float *, const float *,
-                        float *) noexcept nogil
-        int (*conv_f64)(const fg_conv *, const double *, const double *, const double *,
-                        double *) noexcept nogil
-        int (*conv_transpose_f32)(const fg_conv *, const float *, const float *, const float *,
-                                  float *) noexcept nogil
-        int (*conv_transpose_f64)(const fg_conv *, const double *, const double *, const double *,
-                                  double *) noexcept nogil
-        int (*conv_weight_f32)(const fg_conv *, const float *, const float *,
-                               float *) noexcept nogil
-        int (*conv_weight_f64)(const fg_conv *, const double *, const double *,
-                               double *) noexcept nogil
-        int (*winograd_choice)(const fg_conv *) noexcept nogil
-        int (*winograd)(const fg_conv *, const float *, const float *, const float *,
-                        float *) noexcept nogil
-        int (*winograd_transpose)(const fg_conv *, const float *, const float *, const float *,
-                                  float *) noexcept nogil
-        int (*winograd_weight)(const fg_conv *, const float *, const float *,
-                               float *) noexcept nogil
+        int (*conv)(const fg_conv *, char, void *, void *, void *, const void *) noexcept nogil
         int (*norm)(int, const fg_norm *, const void *, const void *, const void *, void *, void *,
                     void *) noexcept nogil
         int (*norm_gradient)(int, const fg_norm *, const void *, const void *, const void *,
@@ -507,10 +490,6 @@ def get_conv_method():
     return CONV_METHODS[conv_method]
 
 
-cdef bint takes_winograd(const fg_conv *c, int typenum):
-    return typenum == cnp.NPY_FLOAT and kernels.winograd_choice(c) + conv_method >= 3
-
-
 cdef cnp.ndarray channels_last(str name, cnp.ndarray x):
     """x itself where its channels are adjacent in memory, else a copy laid out so."""
     if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT and cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
@@ -539,13 +518,19 @@ cdef void strides_5d(cnp.ndarray a, ptrdiff_t *strides):
             cnp.PyArray_STRIDE(a, d) // cnp.PyArray_ITEMSIZE(a)
 
 
-cdef fg_conv conv_geometry(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, stride, padding,
-                           dilation, ptrdiff_t groups):
+cdef run_conv(str name, char made, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, bias,
+              tuple stride, tuple padding, tuple dilation, ptrdiff_t groups):
+    """Make the one of x, weight and y that `made` names ('x', 'w', 'y') from the other two."""
     cdef fg_conv c
-    cdef int d, i, n_axes = cnp.PyArray_NDIM(x) - 2
+    cdef int d, i, failed, n_axes = cnp.PyArray_NDIM(x) - 2
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *pw = cnp.PyArray_DATA(weight)
+    cdef void *py = cnp.PyArray_DATA(y)
+    cdef cnp.ndarray dense_bias = None if bias is None else np.ascontiguousarray(bias)
+    cdef void *pb = NULL if bias is None else cnp.PyArray_DATA(dense_bias)
+    c.element_size, c.method = cnp.PyArray_ITEMSIZE(x), conv_method
     c.batch, c.groups = cnp.PyArray_DIM(x, 0), groups
-    c.x_channels = cnp.PyArray_DIM(x, 1) // groups
-    c.y_channels = cnp.PyArray_DIM(y, 1) // groups
+    c.x_channels, c.y_channels = cnp.PyArray_DIM(x, 1) // groups, cnp.PyArray_DIM(y, 1) // groups
     for d in range(3):
         i = d - 3 + n_axes
         c.x_size[d] = c.y_size[d] = c.kernel[d] = c.stride[d] = c.dilation[d] = 1
@@ -557,7 +542,11 @@ cdef fg_conv conv_geometry(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, str
     strides_5d(x, c.x_strides)
     strides_5d(y, c.y_strides)
     strides_5d(weight, c.w_strides)
-    return c
+    with nogil:
+        failed = kernels.conv(&c, made, px, pw, py, pb)
+    if failed:
+        raise MemoryError(f"{name}: no memory for scratch; x has shape {np.shape(x)}, weight "
+                          f"{np.shape(weight)}. Use a smaller batch or patch.")
 
 
 def conv(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, dilation, ptrdiff_t groups):
@@ -566,34 +555,15 @@ def conv(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, dilation, ptr
     stride, padding and dilation have one entry per spatial axis, or are one integer for all. The
     output is channels-last in memory.
     """
-    cdef fg_conv c
-    cdef int failed
-    cdef int n = cnp.PyArray_NDIM(x) - 2
+    cdef int i, n = cnp.PyArray_NDIM(x) - 2
     stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
     x = channels_last("conv", x)
-    cdef cnp.ndarray out = empty_channels_last(
+    out = empty_channels_last(
         [x.shape[0], weight.shape[0]] +
         [(x.shape[2 + i] + 2 * padding[i] - dilation[i] * (weight.shape[2 + i] - 1) - 1)
          // stride[i] + 1 for i in range(n)], x.dtype)
-    if not cnp.PyArray_SIZE(out):
-        return out
-    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef void *pb = NULL if b is None else cnp.PyArray_DATA(b)
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef void *pw = cnp.PyArray_DATA(weight)
-    cdef void *po = cnp.PyArray_DATA(out)
-    c = conv_geometry(x, weight, out, stride, padding, dilation, groups)
-    if takes_winograd(&c, cnp.PyArray_TYPE(x)):
-        with nogil:
-            failed = kernels.winograd(&c, <float *>px, <float *>pw, <float *>pb, <float *>po)
-    elif cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        with nogil:
-            failed = kernels.conv_f32(&c, <float *>px, <float *>pw, <float *>pb, <float *>po)
-    else:
-        with nogil:
-            failed = kernels.conv_f64(&c, <double *>px, <double *>pw, <double *>pb, <double *>po)
-    if failed:
-        raise MemoryError(f"conv: no memory for the scratch of an output of shape {np.shape(out)}")
+    if out.size:
+        run_conv("conv", b"y", x, weight, out, bias, stride, padding, dilation, groups)
     return out
 
 
@@ -603,70 +573,30 @@ def conv_transpose(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, out
 
     It is the gradient of conv for its input: conv of the output has the shape of x.
     """
-    cdef fg_conv c
-    cdef int failed
-    cdef int n = cnp.PyArray_NDIM(x) - 2
+    cdef int i, n = cnp.PyArray_NDIM(x) - 2
     stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
-    output_padding = per_axis(output_padding, n)
+    extra = per_axis(output_padding, n)
     x = channels_last("conv_transpose", x)
-    cdef cnp.ndarray out = empty_channels_last(
+    out = empty_channels_last(
         [x.shape[0], weight.shape[1] * groups] +
         [(x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1)
-         + output_padding[i] + 1 for i in range(n)], x.dtype)
-    if not cnp.PyArray_SIZE(out):
-        return out
-    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef void *pb = NULL if b is None else cnp.PyArray_DATA(b)
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef void *pw = cnp.PyArray_DATA(weight)
-    cdef void *po = cnp.PyArray_DATA(out)
-    c = conv_geometry(out, weight, x, stride, padding, dilation, groups)
-    if takes_winograd(&c, cnp.PyArray_TYPE(x)):
-        with nogil:
-            failed = kernels.winograd_transpose(&c, <float *>px, <float *>pw, <float *>pb,
-                                                <float *>po)
-    elif cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        with nogil:
-            failed = kernels.conv_transpose_f32(&c, <float *>px, <float *>pw, <float *>pb,
-                                                <float *>po)
-    else:
-        with nogil:
-            failed = kernels.conv_transpose_f64(&c, <double *>px, <double *>pw, <double *>pb,
-                                                <double *>po)
-    if failed:
-        raise MemoryError(f"conv_transpose: no memory for the scratch of an output of shape "
-                          f"{np.shape(out)}")
+         + extra[i] + 1 for i in range(n)], x.dtype)
+    if out.size:
+        run_conv("conv_transpose", b"x", out, weight, x, bias, stride, padding, dilation, groups)
     return out
 
 
 def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dilation,
                 ptrdiff_t groups):
     """Gradient of conv(x, weight) for its weight, given the gradient g for its output."""
-    cdef fg_conv c
-    cdef int failed
     cdef int n = cnp.PyArray_NDIM(x) - 2
-    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
     x, g = channels_last("conv_weight", x), channels_last("conv_weight", g)
-    cdef cnp.ndarray out = empty([g.shape[1], x.shape[1] // groups, *per_axis(kernel_size, n)],
-                                 x.dtype)
-    if not cnp.PyArray_SIZE(x) or not cnp.PyArray_SIZE(g):
+    out = empty([g.shape[1], x.shape[1] // groups, *per_axis(kernel_size, n)], x.dtype)
+    if not x.size or not g.size:
         out.fill(0)
-        return out
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef void *pg = cnp.PyArray_DATA(g)
-    cdef void *po = cnp.PyArray_DATA(out)
-    c = conv_geometry(x, out, g, stride, padding, dilation, groups)
-    if takes_winograd(&c, cnp.PyArray_TYPE(x)):
-        with nogil:
-            failed = kernels.winograd_weight(&c, <float *>px, <float *>pg, <float *>po)
-    elif cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        with nogil:
-            failed = kernels.conv_weight_f32(&c, <float *>px, <float *>pg, <float *>po)
     else:
-        with nogil:
-            failed = kernels.conv_weight_f64(&c, <double *>px, <double *>pg, <double *>po)
-    if failed:
-        raise MemoryError(f"conv_weight: no memory for partial sums of shape {np.shape(out)}")
+        run_conv("conv_weight", b"w", x, out, g, None, per_axis(stride, n), per_axis(padding, n),
+                 per_axis(dilation, n), groups)
     return out
 
 

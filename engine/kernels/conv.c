@@ -16,6 +16,7 @@
 #include "isa.h"
 #include "kernels.h"
 #include "threads.h"
+#include "winograd.h"
 
 /* Bytes that the input of a box, and one slice of a weight panel, may take: together they leave
  * room for outputs in a cache of 512 KiB. */
@@ -184,3 +185,17 @@ static int make_plan(plan *p, const fg_conv *c, int transposed, ptrdiff_t elemen
 #define VECTOR fg_vf64
 #define NAME(x) x##_f64
 #include "conv_typed.h"
+
+int FG(conv)(const fg_conv *c, char made, void *x, void *w, void *y, const void *bias) {
+  if (c->element_size == sizeof(double))
+    return made == 'y'   ? conv_f64(c, x, w, bias, y)
+           : made == 'x' ? conv_transpose_f64(c, y, w, bias, x)
+                         : conv_weight_f64(c, x, y, w);
+  if (c->method + FG(winograd_choice)(c) > 2)
+    return made == 'y'   ? FG(winograd)(c, x, w, bias, y)
+           : made == 'x' ? FG(winograd_transpose)(c, y, w, bias, x)
+                         : FG(winograd_weight)(c, x, y, w);
+  return made == 'y'   ? conv_f32(c, x, w, bias, y)
+         : made == 'x' ? conv_transpose_f32(c, y, w, bias, x)
+                       : conv_weight_f32(c, x, y, w);
+}

@@ -9,11 +9,14 @@
  *
  *   x[n, c, q]  *  w[o, c, t]  <->  y[n, o, p]     where  q = p * stride + t * dilation - padding
  *
- * conv makes y, conv_transpose makes x, conv_weight makes w; each sums over what its result lacks.
- * Axes are (batch, channel, three spatial ones) and (output channel, channel, three taps); strides
- * count elements; the channel strides of x and y are 1. Channels of group k are k * n and on, with
- * n the number of channels in a group; w lists the output channels of all groups. */
+ * Any of the three is made from the other two by summing over what it lacks; a bias is added to y or
+ * x where one of them is made. Axes are (batch, channel, three spatial ones) and (output channel,
+ * channel, three taps); strides count elements; the channel strides of x and y are 1. Channels of
+ * group k are k * n and on, with n the number of channels in a group; w lists the output channels of
+ * all groups. There is at least one channel, one tap and one position. */
 typedef struct {
+  int element_size; /* 4: float, 8: double */
+  int method;       /* 0: direct, 1: Winograd's where it should be faster, 2: where it is possible */
   ptrdiff_t batch, groups;
   ptrdiff_t x_channels, y_channels; /* in one group */
   ptrdiff_t x_size[3], y_size[3], kernel[3];

@@ -255,12 +255,12 @@ static int NAME(run)(const fg_conv *c, int transposed, const REAL *in, const REA
   return job.failed ? -1 : 0;
 }
 
-int FG(NAME(conv))(const fg_conv *c, const REAL *x, const REAL *w, const REAL *bias, REAL *y) {
+static int NAME(conv)(const fg_conv *c, const REAL *x, const REAL *w, const REAL *bias, REAL *y) {
   return NAME(run)(c, 0, x, w, bias, y);
 }
 
-int FG(NAME(conv_transpose))(const fg_conv *c, const REAL *y, const REAL *w, const REAL *bias,
-                             REAL *x) {
+static int NAME(conv_transpose)(const fg_conv *c, const REAL *y, const REAL *w, const REAL *bias,
+                                REAL *x) {
   return NAME(run)(c, 1, y, w, bias, x);
 }
 
@@ -378,8 +378,7 @@ static void NAME(write_weights)(void *context, ptrdiff_t i) {
   }
 }
 
-/* There must be at least one position: nothing sets the sums otherwise. */
-int FG(NAME(conv_weight))(const fg_conv *c, const REAL *x, const REAL *y, REAL *w) {
+static int NAME(conv_weight)(const fg_conv *c, const REAL *x, const REAL *y, REAL *w) {
   NAME(weight_job) job = {.c = c, .x = x, .y = y, .w = w};
   plan *p = &job.p;
   if (make_plan(p, c, 0, sizeof(REAL), OUTER_POSITIONS)) return -1;

@@ -32,19 +32,8 @@ typedef struct {
   /* out (outer, inner) = sum (kind 0), maximum (1) or minimum (2) of x (outer, n, inner), dense */ \
   K(int, reduce_f32, (int kind, const float *x, float *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
   K(int, reduce_f64, (int kind, const double *x, double *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
-  /* conv.h says what x, y and w are to one another; -1 where memory ran out; bias may be NULL */ \
-  K(int, conv_f32, (const fg_conv *c, const float *x, const float *w, const float *bias, float *y)) \
-  K(int, conv_f64, (const fg_conv *c, const double *x, const double *w, const double *bias, double *y)) \
-  K(int, conv_transpose_f32, (const fg_conv *c, const float *y, const float *w, const float *bias, float *x)) \
-  K(int, conv_transpose_f64, (const fg_conv *c, const double *y, const double *w, const double *bias, double *x)) \
-  K(int, conv_weight_f32, (const fg_conv *c, const float *x, const float *y, float *w)) \
-  K(int, conv_weight_f64, (const fg_conv *c, const double *x, const double *y, double *w)) \
-  /* the same in float32 by Winograd's method; its choice is 0 where it cannot, 1 where it can, and
-   * 2 where it should be faster than the direct kernels */ \
-  K(int, winograd_choice, (const fg_conv *c)) \
-  K(int, winograd, (const fg_conv *c, const float *x, const float *w, const float *bias, float *y)) \
-  K(int, winograd_transpose, (const fg_conv *c, const float *y, const float *w, const float *bias, float *x)) \
-  K(int, winograd_weight, (const fg_conv *c, const float *x, const float *y, float *w)) \
+  /* make the one of x, w and y that `made` names from the others; conv.h; -1: memory ran out */ \
+  K(int, conv, (const fg_conv *c, char made, void *x, void *w, void *y, const void *bias)) \
   /* norm.h says what the axes are; x, out (batch, positions, channels), mean, rstd (batch, groups); \
    * weight, bias may be NULL, and out: statistics only. f64 tells the element type. -1: no memory */ \
   K(int, norm, (int f64, const fg_norm *s, const void *x, const void *weight, const void *bias, void *mean, void *rstd, void *out)) \

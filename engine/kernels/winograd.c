@@ -14,10 +14,8 @@
  * direct sum. The cut into tasks and the order of sums depend on shapes only. */
 #include <string.h>
 
-#include "conv.h"
-#include "isa.h"
-#include "kernels.h"
 #include "threads.h"
+#include "winograd.h"
 
 #define REAL float
 #define VECTOR fg_vf32
