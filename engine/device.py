@@ -167,8 +167,8 @@ def _layer_norm(
 ) -> tuple[Array, ...]:
     size = math.prod(x.shape[x.ndim - n_axes :])
     rows = x.reshape(x.size // max(size, 1), size)
-    flat = [None if p is None else p.reshape(-1) for p in (weight, bias)]
-    out, mean, rstd = _kernels.norm(rows, *flat, len(rows), 1, eps)
+    weight, bias = (None if p is None else p.reshape(-1) for p in (weight, bias))
+    out, mean, rstd = _kernels.norm(rows, weight, bias, len(rows), 1, eps)
     return out.reshape(x.shape), mean, rstd
 
 

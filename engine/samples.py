@@ -346,9 +346,9 @@ def along_axes(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and an axis."""
     for shape, axis in (((5,), 0), ((3, 20), -1), ((2, 1), 1), ((0, 3), 1), ((3, 2), 0)):
         yield (2 * rng.normal(size=shape),), {"axis": axis}
-    for shape in ((2, 3, 4), (1, 19, 2, 3)):
-        yield (channels_last(rng, shape),), {"axis": 1}
-        yield (2 * rng.normal(size=shape),), {"axis": 1}
+    for size in ((2, 3, 4), (1, 19, 2, 3)):
+        yield (channels_last(rng, size),), {"axis": 1}
+        yield (2 * rng.normal(size=size),), {"axis": 1}
 
 
 POOLS: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (

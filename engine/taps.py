@@ -54,7 +54,13 @@ class Taps:
         return taps
 
     def matrix(self) -> NDArray[np.float64]:
-        """The same as a dense matrix, shape (n_out, n_in)."""
+        """Write the map as a dense matrix.
+
+        Returns
+        -------
+        ndarray, shape (n_out, n_in)
+            Output = matrix @ input.
+        """
         dense = np.zeros((self.n_out, self.n_in))
         rows = np.repeat(np.arange(self.n_out), np.diff(self.start))
         np.add.at(dense, (rows, self.index), self.weight)
@@ -63,7 +69,22 @@ class Taps:
 
 @functools.lru_cache(maxsize=256)
 def window_taps(n_in: int, kernel: int, stride: int, padding: int, count_include_pad: bool) -> Taps:
-    """Means of windows of kernel elements, stride apart; padding counts as zeros or not at all."""
+    """Means of windows along an axis.
+
+    Parameters
+    ----------
+    n_in : int
+        Number of elements along the axis.
+    kernel, stride, padding : int
+        Size of a window, step between windows, zeros added on both sides of the axis.
+    count_include_pad : bool
+        Whether these zeros count in the mean.
+
+    Returns
+    -------
+    Taps
+        (n_in + 2 padding - kernel) // stride + 1 windows.
+    """
     n_out = (n_in + 2 * padding - kernel) // stride + 1
     index = np.arange(n_out)[:, None] * stride - padding + np.arange(kernel)
     inside = (index >= 0) & (index < n_in)
@@ -75,9 +96,23 @@ def window_taps(n_in: int, kernel: int, stride: int, padding: int, count_include
 def interpolation_taps(
     mode: str, n_in: int, n_out: int, factor: float | None, align_corners: bool
 ) -> Taps | None:
-    """Interpolation from n_in to n_out elements; None where it would be the identity.
+    """Interpolation along an axis.
 
-    factor is the enlargement that positions follow, by default n_out / n_in.
+    Parameters
+    ----------
+    mode : str
+        One of `MODES`.
+    n_in, n_out : int
+        Number of elements before and after.
+    factor : float or None
+        Enlargement that positions follow; None for n_out / n_in.
+    align_corners : bool
+        Whether the centers of the first and last elements stay in place.
+
+    Returns
+    -------
+    Taps or None
+        None where interpolation would be the identity.
     """
     i = np.arange(n_out)
     if n_in == n_out and factor in (None, 1.0):

@@ -217,8 +217,8 @@ def _(g, x, weight, bias, mean, rstd, negative_slope):
 
 def given_norm(
     x: Tensor,
-    mean: Tensor | NDArray[Any],
-    var: Tensor | NDArray[Any],
+    mean: NDArray[Any],
+    var: NDArray[Any],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     *,
@@ -231,7 +231,7 @@ def given_norm(
     ----------
     x : Tensor
         Shape (N, C, …).
-    mean, var : Tensor or ndarray
+    mean, var : ndarray
         Shape (C,).
     weight, bias : Tensor, optional
         Shape (C,): factor and offset of each channel after normalization.
@@ -260,8 +260,9 @@ def given_norm(
     """
     for vector in (mean, var, weight, bias):
         shapes.by_channel("given_norm", x.shape, None if vector is None else np.shape(vector))
-    scale = 1.0 / sqrt(var + eps) if weight is None else weight / sqrt(var + eps)
-    shift = -mean * scale if bias is None else bias - mean * scale
+    center, spread = Tensor(mean), sqrt(Tensor(var) + eps)
+    scale = 1.0 / spread if weight is None else weight / spread
+    shift = -center * scale if bias is None else bias - center * scale
     return _affine(x, scale, shift, negative_slope)
 
 

@@ -77,7 +77,7 @@ def max_unpool(g, index, /, *, size, kernel_size, stride=None, padding=0):
         Shape of g: flat position of each value in its channel's map, within the value's window.
     size : sequence of int
         Spatial sizes (n_1, …) of the result.
-    kernel_size, stride, padding
+    kernel_size, stride, padding : int or sequence of int
         Those of the pooling.
 
     Returns
