@@ -374,7 +374,7 @@ def _template_summary(
 ) -> str:
     lines = [
         "",
-        "The MNI152 T1 template, segmented by a network that has never seen a real image:",
+        "The real MNI152 T1 template, segmented by a network trained on synthetic images alone:",
         f"a U-Net of {segmenter.network.n_parameters():,} weights, trained for {learner.step} steps "
         f"({learner.history[-1]['seconds']:.0f} s) on",
         "images synthesized from the template's tissue map. Dice against the template's own maps:",
