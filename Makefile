@@ -2,9 +2,9 @@
 #   make demo      segment a real brain with a U-Net trained here, results in demo/
 #   make test      all tests that need no data of your own
 #   make lint      ruff, mypy, docstrings
-#   make bench     benchmarks
+#   make bench     benchmarks, beside PyTorch in an environment of its own
 #   make install   only install; the commands then are in .venv/bin, or in your active environment
-#   make clean     remove what was built, the environment .venv and demo/
+#   make clean     remove what was built, the environments and demo/
 # An active virtual environment is used; otherwise .venv is made.
 
 PYTHON ?= python3
@@ -40,11 +40,21 @@ lint: $(INSTALLED) $(LINTERS)
 	sh .ci/types
 	$(RUN)/python -m pytest -q tests/test_docstrings.py -k numpydoc
 
-bench: $(INSTALLED)
-	for file in benchmarks/*.py; do $(RUN)/python $$file || exit 1; done
+# The peer that benchmarks compare with lives in an environment of its own, never in ours.
+BENCH := .bench-venv/bin
+bench: .bench-venv/installed
+	for file in benchmarks/*.py; do echo; echo "## $$file"; echo; $(BENCH)/python $$file || exit 1; done
+
+.bench-venv/installed: pyproject.toml meson.build $(VENV)/pyvenv.cfg $(wildcard engine/kernels/*)
+	$(RUN)/python -m venv .bench-venv
+	$(BENCH)/python -m pip install --quiet torch==2.13.0
+	$(REQUIREMENTS) build-system requires > .bench-venv/requirements.txt
+	$(BENCH)/python -m pip install --quiet -r .bench-venv/requirements.txt
+	PATH="$(CURDIR)/$(BENCH):$(PATH)" $(BENCH)/python -m pip install --quiet --no-build-isolation '.[neuro]'
+	touch $@
 
 clean:
-	rm -rf build demo .venv
+	rm -rf build demo .venv .bench-venv
 
 $(INSTALLED): pyproject.toml meson.build $(VENV)/pyvenv.cfg
 	mkdir -p build

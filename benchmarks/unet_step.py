@@ -1,13 +1,14 @@
 """A training step of a 3-D U-Net, beside PyTorch where it is installed.
 
-The same network (nnU-Net's plain form: two convolution blocks a stage, instance normalization, leaky
-ReLU, strided and transposed convolutions), the same loss (cross-entropy and soft Dice), Adam, float32,
-on the same number of threads, in turns in one process; each keeps its best time. PyTorch runs in both
-memory formats and the faster one counts.
+The same network (nnU-Net's plain form: two convolution blocks a stage, instance normalization,
+leaky ReLU, strided and transposed convolutions), the same loss (cross-entropy and soft Dice), Adam,
+float32, on the same number of threads, in turns in one process; each keeps its best time. PyTorch
+runs in both memory formats and the faster one counts.
 
     python benchmarks/unet_step.py [threads] [rounds]
 """
 
+import itertools
 import platform
 import sys
 import time
@@ -75,7 +76,7 @@ def torch_step(
             widths = (1, *features)
             self.down = nn.ModuleList(
                 nn.Sequential(block(a, b, 1 if i == 0 else 2), block(b, b))
-                for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+                for i, (a, b) in enumerate(itertools.pairwise(widths))
             )
             pairs = list(zip(features[:0:-1], features[-2::-1], strict=True))
             self.enlarge = nn.ModuleList(nn.ConvTranspose3d(a, b, 2, stride=2) for a, b in pairs)
@@ -145,6 +146,5 @@ if __name__ == "__main__":
         ours = best.pop("ours")
         theirs = min(best.values(), default=float("nan"))
         names = "-".join(map(str, features)), "x".join(map(str, patch))
-        print(
-            f"| {names[0]} | {names[1]} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | {theirs / ours:.2f} |"
-        )
+        row = f"{ours * 1e3:.0f} | {theirs * 1e3:.0f} | {theirs / ours:.2f}"
+        print(f"| {names[0]} | {names[1]} | {row} |")
