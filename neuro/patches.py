@@ -247,7 +247,8 @@ def sliding_window(
     predict : callable
         Array (batch, channel, p0, p1, p2) of float32 to probabilities (batch, class, p0, p1, p2).
     image : ndarray of shape (n_channels, n0, n1, n2)
-        Normalized intensities; padded with zeros where smaller than the patch.
+        Normalized intensities; where smaller than the patch, padded with their minimum, as patches
+        of training are.
     patch_size : sequence of 3 int
         Shape (p0, p1, p2).
     n_classes : int
@@ -292,7 +293,7 @@ def sliding_window(
         before = lacking // 2
         widths = [(0, 0), *zip(before, lacking - before, strict=True)]
         inner = tuple(slice(b, b + n) for b, n in zip(before, shape, strict=True))
-        image = np.pad(image, widths)
+        image = np.pad(image, widths, constant_values=float(image.min()))
     else:
         inner = (slice(None),) * 3
     n0, n1, n2 = image.shape[1:]

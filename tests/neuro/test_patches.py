@@ -158,3 +158,17 @@ def test_foreground_locations_are_voxels_of_their_label(rng):
     for value, places in foreground_locations(labels, rng, n_voxels=50).items():
         assert len(places) == 50
         assert (labels[tuple(places.T)] == value).all()
+
+
+def test_small_images_are_padded_with_their_darkest_value_as_in_training():
+    image = np.full((1, 2, 2, 2), -3.0, np.float32)
+    image[0, 0] = 5.0
+    seen = []
+
+    def predict(batch):
+        seen.append(batch.copy())
+        return np.ones((len(batch), 2, 4, 4, 4), np.float32) / 2
+
+    sliding_window(predict, image, (4, 4, 4), n_classes=2)
+    assert seen[0][0, 0, 0, 0, 0] == -3.0
+    assert np.count_nonzero(seen[0] == 5.0) == 4
