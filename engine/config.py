@@ -20,8 +20,8 @@ class Config:
     def conv(self) -> str:
         """Method of float32 convolutions.
 
-        "direct" sums products; "winograd" saves multiplications where it can (3 taps, stride 1)
-        and costs some accuracy; "auto" takes whichever should be faster.
+        "direct" sums products; "winograd" saves multiplications where it can (3 taps, stride 1);
+        "auto" takes whichever should be faster.
         """
         return _kernels.get_conv_method()
 

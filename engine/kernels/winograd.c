@@ -8,10 +8,11 @@
  *   V = B' x B      U = G w G'      y = A' (sum over channels of U V) A      dw = G' (sum of V (A g A')) G
  *
  * S. Winograd, "Arithmetic complexity of computations", SIAM 1980; A. Lavin and S. Gray, "Fast
- * algorithms for convolutional neural networks", CVPR 2016, arXiv:1509.09308, equations 8 to 13;
+ * algorithms for convolutional neural networks", CVPR 2016, arXiv:1509.09308;
  * blocking after Z. Jia, A. Zlateski, F. Durand, K. Li, "Optimizing N-dimensional, Winograd-based
- * convolution for manycore CPUs", PPoPP 2018. Rounding errors are about five times those of the
- * direct sum. The cut into tasks and the order of sums depend on shapes only. */
+ * convolution for manycore CPUs", PPoPP 2018. Sums run over channels only, 27 times
+ * shorter than direct ones, which makes up for the rounding of the transforms. The cut into tasks
+ * and the order of sums depend on shapes only. */
 #include <string.h>
 
 #include "threads.h"

@@ -45,9 +45,9 @@ def conv(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1):
     -----
     y[n, o, p] = bias[o] + sum over c, t of x[n, c, p · stride + t · dilation - padding] w[o, c, t].
     Channels of the result are adjacent in memory. In float32, kernels of 3 taps at stride 1 with
-    enough channels are computed by Winograd's method, whose rounding errors are a few times those
-    of the direct sum and which spreads a NaN or infinity to the next one or two outputs;
-    ``fg.config.conv = "direct"`` avoids it. Results do not depend on the number of threads.
+    enough channels are computed by Winograd's method: rounding errors like those of the direct sum
+    (half of them on normal random data), but a NaN or infinity spreads to the next one or two
+    outputs. ``fg.config.conv = "direct"`` avoids it. Threads do not change a bit of the result.
 
     References
     ----------
