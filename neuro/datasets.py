@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -97,6 +98,22 @@ class Dataset:
                 f'Add it to "labels" in {self.folder / "dataset.json"}, or correct the label map.'
             )
         return images, labels
+
+    def digest(self) -> str:
+        """Compute one checksum of all image and label files.
+
+        Returns
+        -------
+        str
+            SHA-256, hexadecimal; it changes with any byte of any file, and with a file's name.
+        """
+        total = hashlib.sha256()
+        for case in self.cases:
+            for path in (*case.images, *([case.labels] if case.labels else [])):
+                total.update(path.name.encode())
+                with open(path, "rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
 
 
 def open_dataset(folder: str | os.PathLike[str]) -> Dataset:

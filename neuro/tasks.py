@@ -6,6 +6,7 @@ Each task is a plain function; a recipe gives its keyword arguments, the command
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine.data import Loader
 from fieldgrad.engine.errors import DataError
+from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import AdamW, Optimizer
@@ -68,7 +70,8 @@ def train_on_dataset(
     dataset : Path
         Folder with dataset.json, imagesTr and labelsTr.
     run_dir : Path
-        Folder for the results: plan.json, split.json, log.csv, training.png, model.safetensors.
+        Folder for the results: plan.json, data.json (checksum, cases of training and evaluation),
+        history.csv, training.png, model.safetensors.
     budget : str, default "10min"
         Training time or length, such as "30min" or "100 epochs".
     held_back : float, default 0.2
@@ -101,6 +104,10 @@ def train_on_dataset(
 
     names = [case.name for case in data.cases]
     train_names, test_names = split_cases(names, held_back, seed)
+    checksum = data.digest()
+    _write_json(
+        {"sha256": checksum, "train": train_names, "held back": test_names}, run_dir / "data.json"
+    )
     manual_seed(seed)
     settings = {
         "in_channels": len(data.channels),
@@ -122,7 +129,11 @@ def train_on_dataset(
             ),
         ),
         data.labels,
-        {"dataset": data.folder.name, "held back": json.dumps(test_names)},
+        {
+            "dataset": data.folder.name,
+            "sha256": checksum,
+            "held back": json.dumps(test_names),
+        },
     )
     prepared = {name: _prepare(data, segmenter, name) for name in names}
     augment = Augmenter(nnunet_transforms(plan.patch_size, mirror_axes=()))
@@ -225,6 +236,11 @@ def evaluate_dataset(
     return rows
 
 
+def _write_json(content: Mapping[str, Any], path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def _prepare(data: Dataset, segmenter: Segmenter, name: str) -> tuple[Array, Array]:
     """One case as the network sees it: intensities and consecutive classes."""
     case = next(case for case in data.cases if case.name == name)
@@ -299,7 +315,10 @@ def segment_template(
             channels=(Normalization(synthesizer.normalize),),
         ),
         labels,
-        {"trained on": "images synthesized from the MNI152 tissue map (nilearn), no real image"},
+        {
+            "trained on": "images synthesized from the MNI152 tissue map (nilearn), no real image",
+            "sha256": hashlib.sha256(coarse_tissues.data.tobytes()).hexdigest(),
+        },
     )
     loader = Loader(
         SyntheticPairs([coarse_tissues.data], synthesizer),

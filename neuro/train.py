@@ -200,6 +200,10 @@ def fit_segmenter(
         run_dir=run_dir,
         seed=seed,
     )
+    recipe = run_dir / "recipe.toml"
+    if recipe.exists():
+        # Whoever finds a checkpoint or model alone still knows how it was made.
+        learner.notes["recipe"] = segmenter.about["recipe"] = recipe.read_text(encoding="utf-8")
     learner.fit(budget, resume=resume)
     segmenter.network.eval()
     segmenter.save(run_dir / "model.safetensors")
