@@ -5,6 +5,7 @@ from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 isa: str
+kernel_table: object
 
 class Elementwise:
     name: str
@@ -15,6 +16,7 @@ def empty(
     shape: Sequence[int], dtype: DTypeLike = ..., order: Sequence[int] | None = None
 ) -> Array: ...
 def empty_channels_last(shape: Sequence[int], dtype: DTypeLike = ...) -> Array: ...
+def memory_order(x: Array) -> tuple[int, ...]: ...
 def trim() -> int: ...
 def memory_stats() -> dict[str, int]: ...
 def set_memory_limit(nbytes: int) -> None: ...
@@ -22,71 +24,3 @@ def available_threads() -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def reduce(kind: str, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array: ...
-
-PerAxis = int | Sequence[int]
-CONV_METHODS: tuple[str, ...]
-
-def set_conv_method(name: str) -> None: ...
-def get_conv_method() -> str: ...
-def conv(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: PerAxis,
-    padding: PerAxis,
-    dilation: PerAxis,
-    groups: int,
-) -> Array: ...
-def conv_transpose(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: PerAxis,
-    padding: PerAxis,
-    output_padding: PerAxis,
-    dilation: PerAxis,
-    groups: int,
-) -> Array: ...
-def conv_weight(
-    x: Array,
-    g: Array,
-    kernel_size: PerAxis,
-    stride: PerAxis,
-    padding: PerAxis,
-    dilation: PerAxis,
-    groups: int,
-) -> Array: ...
-def norm(
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    batch: int,
-    groups: int,
-    eps: float,
-    negative_slope: float = 1.0,
-    statistics_only: bool = False,
-) -> tuple[Array, Array, Array]: ...
-def norm_gradient(
-    g: Array,
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    mean: Array,
-    rstd: Array,
-    negative_slope: float,
-) -> tuple[Array, Array, Array]: ...
-def softmax(x: Array, axis: int, logarithm: bool = False) -> Array: ...
-def max_pool(
-    x: Array, kernel_size: PerAxis, stride: PerAxis | None, padding: PerAxis
-) -> tuple[Array, Array]: ...
-def max_unpool(
-    g: Array,
-    index: Array,
-    size: Sequence[int],
-    kernel_size: PerAxis,
-    stride: PerAxis | None,
-    padding: PerAxis,
-) -> Array: ...
-def resample(
-    x: Array, axis: int, n_out: int, start: Array, index: Array, weight: Array
-) -> Array: ...

@@ -3,17 +3,16 @@
 
 No policy lives here: which op calls which kernel is said in ``device.py``, shapes are checked by
 the ops. Each wrapper allocates its output from the buffer pool and releases the interpreter lock
-around the C call. Sections: memory, threads and instruction set, elementwise, reductions, then one
-per family of ops.
+around the C call. Sections: memory, threads and instruction set, elementwise, reductions. The layers
+of networks are in ``_nn_kernels.pyx``.
 """
 import os
 
 import numpy as np
 
-from fieldgrad.engine.errors import DTypeError
-
 cimport numpy as cnp
-from libc.stdint cimport int32_t, uintptr_t
+from cpython.pycapsule cimport PyCapsule_New
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free
 
 cnp.import_array()
@@ -25,41 +24,6 @@ cdef extern from "stdlib.h" nogil:
 cdef extern from "kernels/threads.h" nogil:
     void fg_set_num_threads(int n)
     int fg_get_num_threads()
-
-cdef extern from "kernels/conv.h" nogil:
-    ctypedef struct fg_conv:
-        int element_size, method
-        ptrdiff_t batch, groups, x_channels, y_channels
-        ptrdiff_t x_size[3]
-        ptrdiff_t y_size[3]
-        ptrdiff_t kernel[3]
-        ptrdiff_t stride[3]
-        ptrdiff_t padding[3]
-        ptrdiff_t dilation[3]
-        ptrdiff_t x_strides[5]
-        ptrdiff_t y_strides[5]
-        ptrdiff_t w_strides[5]
-
-cdef extern from "kernels/norm.h" nogil:
-    ctypedef struct fg_norm:
-        ptrdiff_t batch, positions, channels, groups
-        double eps, negative_slope
-
-cdef extern from "kernels/pool.h" nogil:
-    ctypedef struct fg_pool:
-        ptrdiff_t batch, channels
-        ptrdiff_t size "in"[3]
-        ptrdiff_t out[3]
-        ptrdiff_t kernel[3]
-        ptrdiff_t stride[3]
-        ptrdiff_t padding[3]
-
-cdef extern from "kernels/resample.h" nogil:
-    ctypedef struct fg_taps:
-        ptrdiff_t n_in, n_out
-        const ptrdiff_t *start
-        const ptrdiff_t *index
-        const double *weight
 
 cdef extern from "kernels/kernels.h" nogil:
     ctypedef void (*fg_loop)(const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
@@ -76,19 +40,6 @@ cdef extern from "kernels/kernels.h" nogil:
                           ptrdiff_t) noexcept nogil
         int (*reduce_f64)(int, const double *, double *, ptrdiff_t, ptrdiff_t,
                           ptrdiff_t) noexcept nogil
-        int (*conv)(const fg_conv *, char, void *, void *, void *, const void *) noexcept nogil
-        int (*norm)(int, const fg_norm *, const void *, const void *, const void *, void *, void *,
-                    void *) noexcept nogil
-        int (*norm_gradient)(int, const fg_norm *, const void *, const void *, const void *,
-                             const void *, const void *, const void *, void *, void *,
-                             void *) noexcept nogil
-        void (*softmax)(int, int, const void *, void *, ptrdiff_t, ptrdiff_t,
-                        ptrdiff_t) noexcept nogil
-        void (*max_pool)(int, const fg_pool *, const void *, void *, int32_t *) noexcept nogil
-        void (*max_unpool)(int, const fg_pool *, const void *, const int32_t *,
-                           void *) noexcept nogil
-        void (*resample)(int, const fg_taps *, const void *, void *, ptrdiff_t,
-                         ptrdiff_t) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
 
 cdef extern from "kernels/walk.h" nogil:
@@ -266,12 +217,14 @@ def get_num_threads():
 
 
 isa = select_isa(os.environ.get("FIELDGRAD_ISA", ""))
+# For the other compiled module. The kernels are linked once, here, and so have one pool of threads.
+kernel_table = PyCapsule_New(<void *>kernels, "fieldgrad.kernels", NULL)
 set_num_threads(available_threads())
 
 
 # ----------------------------------------------------------------------------- elementwise
 
-cdef int memory_order(cnp.ndarray a, int ndim, int *order):
+cdef int order_axes(cnp.ndarray a, int ndim, int *order):
     """Axes of a from slowest to fastest in memory; returns whether that differs from C order."""
     cdef int i, j, axis, changed = 0
     cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(a)
@@ -289,6 +242,14 @@ cdef int memory_order(cnp.ndarray a, int ndim, int *order):
             changed = 1
         order[j] = axis
     return changed
+
+
+def memory_order(cnp.ndarray x):
+    """Axes of x from the slowest to the fastest in memory; those of length 1 stay in place."""
+    cdef int order[MAX_NDIM]
+    cdef int d, ndim = cnp.PyArray_NDIM(x)
+    order_axes(x, ndim, order)
+    return tuple([order[d] for d in range(ndim)])
 
 
 cdef class Elementwise:
@@ -383,7 +344,7 @@ cdef class Elementwise:
                     fg_walk(loop, 1, walk_shape, pa, strides[0], pb, strides[0], po, strides[0],
                             attributes)
             return out
-        if cnp.PyArray_NDIM(full) == ndim and memory_order(full, ndim, order):
+        if cnp.PyArray_NDIM(full) == ndim and order_axes(full, ndim, order):
             out = new_array(ndim, shape, typenum, order)
         else:
             for d in range(ndim):
@@ -421,7 +382,7 @@ def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
         reduced[d] = False
     for axis in axes:
         reduced[axis] = True
-    memory_order(x, ndim, order)
+    order_axes(x, ndim, order)
     # Merge the axes, in memory order, into at most kept x reduced x kept runs; a copy in that order
     # serves every other pattern.
     cdef ptrdiff_t outer = 1, n = 1, inner = 1
@@ -470,340 +431,4 @@ def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
         out = out.transpose([kept.index(d) for d in sorted(kept)])
     if keepdims:
         out = out[(*[None if reduced[d] else slice(None) for d in range(ndim)], ...)]
-    return out
-
-
-# ----------------------------------------------------------------------------- convolution
-
-CONV_METHODS = ("direct", "auto", "winograd")
-cdef int conv_method = 1
-
-
-def set_conv_method(str name):
-    """Use this method for convolutions: direct, winograd (where it is possible), or auto."""
-    global conv_method
-    conv_method = CONV_METHODS.index(name)
-
-
-def get_conv_method():
-    """The method that convolutions use."""
-    return CONV_METHODS[conv_method]
-
-
-cdef cnp.ndarray channels_last(str name, cnp.ndarray x):
-    """x itself where its channels are adjacent in memory, else a copy laid out so."""
-    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT and cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
-        raise TypeError(f"{name}: dtype {x.dtype} is not supported; convert with .astype(float32) or "
-                        ".astype(float64)")
-    if cnp.PyArray_ISALIGNED(x) and (cnp.PyArray_DIM(x, 1) == 1 or
-                                     cnp.PyArray_STRIDE(x, 1) == cnp.PyArray_ITEMSIZE(x)):
-        return x
-    out = empty_channels_last(np.shape(x), x.dtype)
-    np.copyto(out, x)
-    return out
-
-
-cdef tuple per_axis(value, int n):
-    """One number for each spatial axis; a single one stands for all."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (int(value),) * n
-
-
-cdef void strides_5d(cnp.ndarray a, ptrdiff_t *strides):
-    """Strides in elements of (first, second, spatial…), with missing spatial axes of length 1."""
-    cdef int d, ndim = cnp.PyArray_NDIM(a)
-    for d in range(5):
-        strides[d] = 0
-    for d in range(ndim):
-        strides[d if d < 2 else d + 5 - ndim] = \
-            cnp.PyArray_STRIDE(a, d) // cnp.PyArray_ITEMSIZE(a)
-
-
-cdef run_conv(str name, char made, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, bias,
-              tuple stride, tuple padding, tuple dilation, ptrdiff_t groups):
-    """Make the one of x, weight and y that `made` names ('x', 'w', 'y') from the other two."""
-    cdef fg_conv c
-    cdef int d, i, failed, n_axes = cnp.PyArray_NDIM(x) - 2
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef void *pw = cnp.PyArray_DATA(weight)
-    cdef void *py = cnp.PyArray_DATA(y)
-    cdef cnp.ndarray dense_bias = None if bias is None else np.ascontiguousarray(bias)
-    cdef void *pb = NULL if bias is None else cnp.PyArray_DATA(dense_bias)
-    c.element_size, c.method = cnp.PyArray_ITEMSIZE(x), conv_method
-    c.batch, c.groups = cnp.PyArray_DIM(x, 0), groups
-    c.x_channels, c.y_channels = cnp.PyArray_DIM(x, 1) // groups, cnp.PyArray_DIM(y, 1) // groups
-    for d in range(3):
-        i = d - 3 + n_axes
-        c.x_size[d] = c.y_size[d] = c.kernel[d] = c.stride[d] = c.dilation[d] = 1
-        c.padding[d] = 0
-        if i >= 0:
-            c.x_size[d], c.y_size[d] = cnp.PyArray_DIM(x, 2 + i), cnp.PyArray_DIM(y, 2 + i)
-            c.kernel[d] = cnp.PyArray_DIM(weight, 2 + i)
-            c.stride[d], c.padding[d], c.dilation[d] = stride[i], padding[i], dilation[i]
-    strides_5d(x, c.x_strides)
-    strides_5d(y, c.y_strides)
-    strides_5d(weight, c.w_strides)
-    with nogil:
-        failed = kernels.conv(&c, made, px, pw, py, pb)
-    if failed:
-        raise MemoryError(f"{name}: no memory for scratch; x has shape {np.shape(x)}, weight "
-                          f"{np.shape(weight)}. Use a smaller batch or patch.")
-
-
-def conv(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, dilation, ptrdiff_t groups):
-    """Convolution of x (N, C, spatial…) with weight (O, C / groups, taps…), plus bias (O) or None.
-
-    stride, padding and dilation have one entry per spatial axis, or are one integer for all. The
-    output is channels-last in memory.
-    """
-    cdef int i, n = cnp.PyArray_NDIM(x) - 2
-    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
-    x = channels_last("conv", x)
-    out = empty_channels_last(
-        [x.shape[0], weight.shape[0]] +
-        [(x.shape[2 + i] + 2 * padding[i] - dilation[i] * (weight.shape[2 + i] - 1) - 1)
-         // stride[i] + 1 for i in range(n)], x.dtype)
-    if out.size:
-        run_conv("conv", b"y", x, weight, out, bias, stride, padding, dilation, groups)
-    return out
-
-
-def conv_transpose(cnp.ndarray x, cnp.ndarray weight, bias, stride, padding, output_padding,
-                   dilation, ptrdiff_t groups):
-    """Transposed convolution of x (N, C, spatial…) with weight (C, O / groups, taps…).
-
-    It is the gradient of conv for its input: conv of the output has the shape of x.
-    """
-    cdef int i, n = cnp.PyArray_NDIM(x) - 2
-    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n), per_axis(dilation, n)
-    extra = per_axis(output_padding, n)
-    x = channels_last("conv_transpose", x)
-    out = empty_channels_last(
-        [x.shape[0], weight.shape[1] * groups] +
-        [(x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1)
-         + extra[i] + 1 for i in range(n)], x.dtype)
-    if out.size:
-        run_conv("conv_transpose", b"x", out, weight, x, bias, stride, padding, dilation, groups)
-    return out
-
-
-def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dilation,
-                ptrdiff_t groups):
-    """Gradient of conv(x, weight) for its weight, given the gradient g for its output."""
-    cdef int n = cnp.PyArray_NDIM(x) - 2
-    x, g = channels_last("conv_weight", x), channels_last("conv_weight", g)
-    out = empty([g.shape[1], x.shape[1] // groups, *per_axis(kernel_size, n)], x.dtype)
-    if not x.size or not g.size:
-        out.fill(0)
-    else:
-        run_conv("conv_weight", b"w", x, out, g, None, per_axis(stride, n), per_axis(padding, n),
-                 per_axis(dilation, n), groups)
-    return out
-
-
-# ----------------------------------------------------------------- normalization, softmax
-
-cdef bint is_f64(str name, cnp.ndarray x) except -1:
-    """Which of the two compiled element types x has."""
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
-        return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
-    raise DTypeError(f"{name}: dtype {x.dtype} is not supported; expected float32 or float64. Convert "
-                     "with .astype(float32).")
-
-
-cdef cnp.ndarray dense(cnp.ndarray x):
-    """x itself where it is (batch, spatial…, channel) without gaps in memory, else such a copy."""
-    cdef int d, i, ndim = cnp.PyArray_NDIM(x)
-    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
-    for i in range(ndim):
-        d = (1 if i == 0 else ndim - i if i < ndim - 1 else 0) if ndim > 2 else ndim - 1 - i
-        if cnp.PyArray_DIM(x, d) != 1 and cnp.PyArray_STRIDE(x, d) != expected:
-            out = empty_channels_last(np.shape(x), x.dtype)
-            np.copyto(out, x)
-            return out
-        expected *= cnp.PyArray_DIM(x, d)
-    return x
-
-
-cdef void *data_or_null(cnp.ndarray a) noexcept nogil:
-    return NULL if a is None else cnp.PyArray_DATA(a)
-
-
-cdef fg_norm norm_sizes(cnp.ndarray x, ptrdiff_t batch, ptrdiff_t groups, double eps,
-                        double negative_slope):
-    cdef fg_norm s
-    s.batch, s.groups, s.eps, s.negative_slope = batch, groups, eps, negative_slope
-    s.channels = cnp.PyArray_DIM(x, 1)
-    s.positions = cnp.PyArray_SIZE(x) // max(batch * s.channels, 1)
-    return s
-
-
-def norm(cnp.ndarray x, weight, bias, ptrdiff_t batch, ptrdiff_t groups, double eps,
-         double negative_slope=1.0, bint statistics_only=False):
-    """Normalize groups of channels of x (N, C, …); batch = 1 counts N among the positions, else N.
-
-    Returns the output, channels-last in memory (None for statistics only), and mean and reciprocal
-    standard deviation, (batch, groups). A negative_slope but 1 applies a leaky ReLU to the output.
-    """
-    cdef bint f64 = is_f64("norm", x)
-    x = dense(x)
-    cdef fg_norm s = norm_sizes(x, batch, groups, eps, negative_slope)
-    cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
-    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef cnp.ndarray out = None if statistics_only else empty_channels_last(np.shape(x), x.dtype)
-    cdef cnp.ndarray mean = empty((batch, groups), x.dtype), rstd = empty((batch, groups), x.dtype)
-    cdef int failed = 0
-    if not cnp.PyArray_SIZE(x):
-        mean.fill(np.nan)
-        rstd.fill(np.nan)
-    else:
-        with nogil:
-            failed = kernels.norm(f64, &s, cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
-                                  cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), data_or_null(out))
-    if failed:
-        raise MemoryError(f"norm: no memory for the statistics of an array of shape {np.shape(x)}")
-    return out, mean, rstd
-
-
-def norm_gradient(cnp.ndarray g, cnp.ndarray x, weight, bias, cnp.ndarray mean, cnp.ndarray rstd,
-                  double negative_slope):
-    """Gradients of norm's output for x, weight and bias; mean and rstd as norm gave them."""
-    cdef bint f64 = is_f64("norm_gradient", x)
-    x, g = dense(x), dense(g)
-    cdef fg_norm s = norm_sizes(x, cnp.PyArray_DIM(mean, 0), cnp.PyArray_DIM(mean, 1), 0,
-                                negative_slope)
-    cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
-    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef cnp.ndarray gx = empty_channels_last(np.shape(x), x.dtype)
-    cdef cnp.ndarray gweight = empty((s.channels,), x.dtype), gbias = empty((s.channels,), x.dtype)
-    cdef int failed = 0
-    if not cnp.PyArray_SIZE(x):
-        gweight.fill(0)
-        gbias.fill(0)
-    else:
-        with nogil:
-            failed = kernels.norm_gradient(
-                f64, &s, cnp.PyArray_DATA(g), cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
-                cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(gx),
-                cnp.PyArray_DATA(gweight), cnp.PyArray_DATA(gbias))
-    if failed:
-        raise MemoryError(f"norm: no memory for the gradient of an array of shape {np.shape(x)}")
-    return gx, gweight, gbias
-
-
-cdef cnp.ndarray around_axis(cnp.ndarray x, int axis, int *order, ptrdiff_t *outer,
-                             ptrdiff_t *inner):
-    """x without gaps in memory, copied if need be, as (outer, n, inner) around the axis.
-
-    order becomes its axes from slowest to fastest.
-    """
-    cdef int d, ndim = cnp.PyArray_NDIM(x)
-    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
-    cdef cnp.ndarray source = x
-    memory_order(x, ndim, order)
-    outer[0] = inner[0] = 1
-    for d in range(ndim - 1, -1, -1):
-        if cnp.PyArray_DIM(x, order[d]) != 1 and cnp.PyArray_STRIDE(x, order[d]) != expected:
-            source = new_array(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), order)
-            np.copyto(source, x)
-            break
-        expected *= cnp.PyArray_DIM(x, order[d])
-    for d in range(ndim - 1, -1, -1):
-        if order[d] == axis:
-            break
-        inner[0] *= cnp.PyArray_DIM(x, order[d])
-    for d in range(d):
-        outer[0] *= cnp.PyArray_DIM(x, order[d])
-    return source
-
-
-def softmax(cnp.ndarray x, int axis, bint logarithm=False):
-    """Softmax of x along an axis, or its logarithm; the output keeps the memory order of x."""
-    cdef bint f64 = is_f64("softmax", x)
-    cdef int order[MAX_NDIM]
-    cdef ptrdiff_t outer, inner, n = cnp.PyArray_DIM(x, axis)
-    x = around_axis(x, axis, order, &outer, &inner)
-    cdef cnp.ndarray out = new_array(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x),
-                                     order)
-    if cnp.PyArray_SIZE(x):
-        with nogil:
-            kernels.softmax(f64, logarithm, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, n,
-                            inner)
-    return out
-
-
-# ------------------------------------------------------------------- pooling, resampling
-
-cdef fg_pool pool_windows(cnp.ndarray x, cnp.ndarray out, kernel_size, stride, padding):
-    cdef fg_pool p
-    cdef int d, i, n_axes = cnp.PyArray_NDIM(x) - 2
-    p.batch, p.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
-    for d in range(3):
-        i = d - 3 + n_axes
-        p.size[d] = p.out[d] = p.kernel[d] = p.stride[d] = 1
-        p.padding[d] = 0
-        if i >= 0:
-            p.size[d], p.out[d] = cnp.PyArray_DIM(x, 2 + i), cnp.PyArray_DIM(out, 2 + i)
-            p.kernel[d], p.stride[d], p.padding[d] = kernel_size[i], stride[i], padding[i]
-    return p
-
-
-def max_pool(cnp.ndarray x, kernel_size, stride, padding):
-    """Maxima of windows into x (N, C, spatial…) and their flat positions, channels-last in memory."""
-    cdef bint f64 = is_f64("max_pool", x)
-    cdef int i, n = cnp.PyArray_NDIM(x) - 2
-    x = dense(x)
-    stride = per_axis(kernel_size if stride is None else stride, n)
-    kernel_size, padding = per_axis(kernel_size, n), per_axis(padding, n)
-    size = [(np.shape(x)[2 + i] + 2 * padding[i] - kernel_size[i]) // stride[i] + 1
-            for i in range(n)]
-    cdef cnp.ndarray out = empty_channels_last((*np.shape(x)[:2], *size), x.dtype)
-    cdef cnp.ndarray index = empty_channels_last(np.shape(out), np.int32)
-    cdef fg_pool p = pool_windows(x, out, kernel_size, stride, padding)
-    if cnp.PyArray_SIZE(out):
-        with nogil:
-            kernels.max_pool(f64, &p, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out),
-                             <int32_t *>cnp.PyArray_DATA(index))
-    return out, index
-
-
-def max_unpool(cnp.ndarray g, cnp.ndarray index, size, kernel_size, stride, padding):
-    """Values g added where max_pool found its maxima, in a map of the given spatial size."""
-    cdef bint f64 = is_f64("max_unpool", g)
-    cdef int n = cnp.PyArray_NDIM(g) - 2
-    stride = per_axis(kernel_size if stride is None else stride, n)
-    kernel_size, padding = per_axis(kernel_size, n), per_axis(padding, n)
-    g, index = dense(g), dense(np.asarray(index, np.int32))
-    cdef cnp.ndarray out = empty_channels_last((*np.shape(g)[:2], *size), g.dtype)
-    cdef fg_pool p = pool_windows(out, g, kernel_size, stride, padding)
-    if cnp.PyArray_SIZE(out):
-        with nogil:
-            kernels.max_unpool(f64, &p, cnp.PyArray_DATA(g),
-                               <const int32_t *>cnp.PyArray_DATA(index), cnp.PyArray_DATA(out))
-    return out
-
-
-def resample(cnp.ndarray x, int axis, ptrdiff_t n_out, cnp.ndarray start, cnp.ndarray index,
-             cnp.ndarray weight):
-    """A sparse linear map along an axis: output i sums weight[t] x[index[t]] over its taps t.
-
-    Those run from start[i] to start[i + 1] - 1; start and index are intp, weight is float64. The
-    output keeps the memory order of x.
-    """
-    cdef bint f64 = is_f64("resample", x)
-    cdef int order[MAX_NDIM]
-    cdef cnp.npy_intp shape[MAX_NDIM]
-    cdef ptrdiff_t outer, inner
-    cdef int d
-    cdef fg_taps taps
-    x = around_axis(x, axis, order, &outer, &inner)
-    for d in range(cnp.PyArray_NDIM(x)):
-        shape[d] = n_out if d == axis else cnp.PyArray_DIM(x, d)
-    cdef cnp.ndarray out = new_array(cnp.PyArray_NDIM(x), shape, cnp.PyArray_TYPE(x), order)
-    taps.n_in, taps.n_out = cnp.PyArray_DIM(x, axis), n_out
-    taps.start = <const ptrdiff_t *>cnp.PyArray_DATA(start)
-    taps.index = <const ptrdiff_t *>cnp.PyArray_DATA(index)
-    taps.weight = <const double *>cnp.PyArray_DATA(weight)
-    if cnp.PyArray_SIZE(out):
-        with nogil:
-            kernels.resample(f64, &taps, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, inner)
     return out

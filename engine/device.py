@@ -1,8 +1,9 @@
 """The CPU's table: kernel name to callable, arrays and attributes in, array out.
 
 An op names its kernel; what runs under that name is decided here and nowhere else. Another device
-brings another table, and no op changes. Most entries are C (``_kernels.pyx``); where NumPy is
-already at memory speed (copies, views, indexing, comparisons) it is used as it is.
+brings another table, and no op changes. Most entries are C (``_kernels.pyx``,
+``_nn_kernels.pyx``); where NumPy is already at memory speed (copies, views, indexing, comparisons)
+it is used as it is.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import _kernels
+from fieldgrad.engine import _kernels, _nn_kernels
 
 __all__ = ["KERNELS", "axes_of"]
 
@@ -130,7 +131,7 @@ def _instance_norm(
     eps: float,
     negative_slope: float,
 ) -> tuple[Array, ...]:
-    return _kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
+    return _nn_kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
 
 
 def _group_norm(
@@ -142,7 +143,7 @@ def _group_norm(
     eps: float,
     negative_slope: float,
 ) -> tuple[Array, ...]:
-    return _kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
+    return _nn_kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
 
 
 def _batch_norm(
@@ -154,7 +155,7 @@ def _batch_norm(
     negative_slope: float = 1.0,
     statistics_only: bool = False,
 ) -> tuple[Array, ...]:
-    return _kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, statistics_only)
+    return _nn_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, statistics_only)
 
 
 def _layer_norm(
@@ -168,12 +169,12 @@ def _layer_norm(
     size = math.prod(x.shape[x.ndim - n_axes :])
     rows = x.reshape(x.size // max(size, 1), size)
     weight, bias = (None if p is None else p.reshape(-1) for p in (weight, bias))
-    out, mean, rstd = _kernels.norm(rows, weight, bias, len(rows), 1, eps)
+    out, mean, rstd = _nn_kernels.norm(rows, weight, bias, len(rows), 1, eps)
     return out.reshape(x.shape), mean, rstd
 
 
 def _resample(x: Array, *, axis: int, taps: Any) -> Array:
-    return _kernels.resample(x, axis % x.ndim, taps.n_out, taps.start, taps.index, taps.weight)
+    return _nn_kernels.resample(x, axis % x.ndim, taps.n_out, taps.start, taps.index, taps.weight)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
@@ -258,20 +259,20 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "matmul": _array(np.matmul),
     "einsum": _einsum,
     # Convolution.
-    "conv": _kernels.conv,
-    "conv_transpose": _kernels.conv_transpose,
-    "conv_weight": _kernels.conv_weight,
+    "conv": _nn_kernels.conv,
+    "conv_transpose": _nn_kernels.conv_transpose,
+    "conv_weight": _nn_kernels.conv_weight,
     # Normalization.
     "instance_norm": _instance_norm,
     "group_norm": _group_norm,
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
-    "norm_gradient": _kernels.norm_gradient,
-    "softmax": lambda x, axis: _kernels.softmax(x, axis % x.ndim),
-    "log_softmax": lambda x, axis: _kernels.softmax(x, axis % x.ndim, logarithm=True),
+    "norm_gradient": _nn_kernels.norm_gradient,
+    "softmax": lambda x, axis: _nn_kernels.softmax(x, axis % x.ndim),
+    "log_softmax": lambda x, axis: _nn_kernels.softmax(x, axis % x.ndim, logarithm=True),
     # Pooling and resampling.
-    "max_pool": _kernels.max_pool,
-    "max_unpool": _kernels.max_unpool,
+    "max_pool": _nn_kernels.max_pool,
+    "max_unpool": _nn_kernels.max_unpool,
     "resample": _resample,
     # Indexing.
     "getitem": _getitem,
