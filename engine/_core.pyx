@@ -10,12 +10,12 @@ walk records the second derivative.
 This module knows no op's maths: ops enter ``TABLE`` as ``op.py`` declares them.
 """
 import sys
+from heapq import heappop, heappush
 
 import numpy as np
 
 cimport cython
 cimport numpy as cnp
-from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE
 
 from fieldgrad.engine.errors import DTypeError, GradientError, ShapeError
 
@@ -32,6 +32,8 @@ cdef extern from *:
 TABLE = {}                 # op name -> Op, filled by op.py
 DEFAULT_FLOAT = np.dtype(np.float32)
 
+# In the order of CPython's codes, Py_LT to Py_GE.
+cdef tuple COMPARISONS = ("less", "less_equal", "equal", "not_equal", "greater", "greater_equal")
 cdef dict table = TABLE
 cdef long node_count = 0
 cdef object float32 = DEFAULT_FLOAT
@@ -80,7 +82,7 @@ cdef class Node:
 
 
 cdef class Tensor:
-    """An array that remembers how it was computed.
+    """Tensor(data, *, requires_grad=False)\n--\n\nAn array that remembers how it was computed.
 
     Wraps a NumPy array and follows NumPy in shapes, indexing, broadcasting and dtypes. Results of
     ops on tensors that require gradients carry a node; ``backward`` fills ``grad`` of the leaves.
@@ -354,17 +356,7 @@ cdef class Tensor:
         return (<Op>table["logical_or"]).binary(self, other)
 
     def __richcmp__(self, other, int kind):
-        if kind == Py_EQ:
-            return (<Op>table["equal"]).binary(self, other)
-        if kind == Py_NE:
-            return (<Op>table["not_equal"]).binary(self, other)
-        if kind == Py_LT:
-            return (<Op>table["less"]).binary(self, other)
-        if kind == Py_LE:
-            return (<Op>table["less_equal"]).binary(self, other)
-        if kind == Py_GT:
-            return (<Op>table["greater"]).binary(self, other)
-        return (<Op>table["greater_equal"]).binary(self, other)
+        return (<Op>table[COMPARISONS[kind]]).binary(self, other)
 
     # ------------------------------------------------------------------ methods that are ops
     @property
@@ -376,29 +368,73 @@ cdef class Tensor:
         return (<Op>table["permute_dims"])(self, axes=(1, 0))
 
     def astype(self, dtype):
-        """Return the tensor converted to dtype (itself when it has it); see `fieldgrad.engine.astype`."""
+        """Return the tensor converted to dtype, itself when it has it; see `fieldgrad.engine.astype`.
+
+        Parameters
+        ----------
+        dtype : dtype_like
+            NumPy dtype or its name, such as "float64".
+        """
         if self.data.dtype == dtype:
             return self
         return (<Op>table["astype"])(self, dtype=np.dtype(dtype))
 
     def reshape(self, *shape):
-        """Return the tensor with another shape; see `fieldgrad.engine.reshape`."""
+        """Return the tensor with another shape; see `fieldgrad.engine.reshape`.
+
+        Parameters
+        ----------
+        *shape : int
+            Length of each axis, or one sequence of them; one length may be -1.
+        """
         return (<Op>table["reshape"])(self, shape=shape[0] if len(shape) == 1 else shape)
 
     def sum(self, *, axis=None, keepdims=False):
-        """Return the sum over axes; see `fieldgrad.engine.sum`."""
+        """Return the sum over axes; see `fieldgrad.engine.sum`.
+
+        Parameters
+        ----------
+        axis : int or sequence of int, optional
+            Axes to reduce; all by default.
+        keepdims : bool, default False
+            Whether they stay, with length 1.
+        """
         return (<Op>table["sum"])(self, axis=axis, keepdims=keepdims)
 
     def mean(self, *, axis=None, keepdims=False):
-        """Return the mean over axes; see `fieldgrad.engine.mean`."""
+        """Return the mean over axes; see `fieldgrad.engine.mean`.
+
+        Parameters
+        ----------
+        axis : int or sequence of int, optional
+            Axes to reduce; all by default.
+        keepdims : bool, default False
+            Whether they stay, with length 1.
+        """
         return (<Op>table["mean"])(self, axis=axis, keepdims=keepdims)
 
     def max(self, *, axis=None, keepdims=False):
-        """Return the maximum over axes; see `fieldgrad.engine.max`."""
+        """Return the maximum over axes; see `fieldgrad.engine.max`.
+
+        Parameters
+        ----------
+        axis : int or sequence of int, optional
+            Axes to reduce; all by default.
+        keepdims : bool, default False
+            Whether they stay, with length 1.
+        """
         return (<Op>table["max"])(self, axis=axis, keepdims=keepdims)
 
     def min(self, *, axis=None, keepdims=False):
-        """Return the minimum over axes; see `fieldgrad.engine.min`."""
+        """Return the minimum over axes; see `fieldgrad.engine.min`.
+
+        Parameters
+        ----------
+        axis : int or sequence of int, optional
+            Axes to reduce; all by default.
+        keepdims : bool, default False
+            Whether they stay, with length 1.
+        """
         return (<Op>table["min"])(self, axis=axis, keepdims=keepdims)
 
 
@@ -705,7 +741,7 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
         if x._requires_grad:
             edges[i] = x if x.node is None else x.node
         if not broadcast:
-            broadcast = not same_shape(x.data, out.data)
+            broadcast = not cnp.PyArray_SAMESHAPE(x.data, out.data)
     node.op = op
     node.edges = tuple(edges)
     if broadcast:
@@ -749,49 +785,7 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     out._requires_grad = True
 
 
-cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b):
-    cdef int d, ndim = cnp.PyArray_NDIM(a)
-    if ndim != cnp.PyArray_NDIM(b):
-        return False
-    for d in range(ndim):
-        if cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d):
-            return False
-    return True
-
-
 # ---------------------------------------------------------------------------------- backward
-
-cdef void push(list heap, Node node):
-    """Put a node on the heap whose top has the highest sequence number."""
-    cdef Py_ssize_t i = len(heap), parent
-    heap.append(node)
-    while i:
-        parent = (i - 1) >> 1
-        if (<Node>heap[parent]).sequence >= node.sequence:
-            break
-        heap[i] = heap[parent]
-        i = parent
-    heap[i] = node
-
-
-cdef Node pop(list heap):
-    cdef Node top = <Node>heap[0], last = <Node>heap.pop()
-    cdef Py_ssize_t n = len(heap), i = 0, child
-    if n == 0:
-        return top
-    while True:
-        child = 2 * i + 1
-        if child >= n:
-            break
-        if child + 1 < n and (<Node>heap[child + 1]).sequence > (<Node>heap[child]).sequence:
-            child += 1
-        if last.sequence >= (<Node>heap[child]).sequence:
-            break
-        heap[i] = heap[child]
-        i = child
-    heap[i] = last
-    return top
-
 
 cdef check_versions(Node node):
     """Refuse to use saved values that were overwritten since the op ran."""
@@ -906,7 +900,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     fg_recording = create_graph
     try:
         while heap:
-            node = pop(heap)
+            node = heappop(heap)[1]
             g = <Tensor>grads.pop(node)
             if needed is not None and node in targets:
                 targets[node] = g
@@ -955,7 +949,7 @@ cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bi
             return
         before = grads.get(edge)
         if before is None:
-            push(heap, <Node>edge)
+            heappush(heap, (-(<Node>edge).sequence, edge))
             grads[edge] = g
         else:
             grads[edge] = (<Op>table["add"])(before, g)

@@ -205,14 +205,31 @@ def available_threads():
 
 
 def set_num_threads(int n):
-    """Let kernels use n threads; results do not depend on n."""
+    """Let kernels use n threads; results do not depend on n.
+
+    Parameters
+    ----------
+    n : int
+        At least 1. At start: the processors that this process may use.
+
+    Raises
+    ------
+    ValueError
+        If n is less than 1.
+    """
     if n < 1:
         raise ValueError(f"set_num_threads: n = {n}; expected at least 1.")
     fg_set_num_threads(n)
 
 
 def get_num_threads():
-    """Number of threads that kernels use."""
+    """Number of threads that kernels use.
+
+    Returns
+    -------
+    int
+        As set by `set_num_threads`.
+    """
     return fg_get_num_threads()
 
 
