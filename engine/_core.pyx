@@ -31,6 +31,7 @@ cdef extern from *:
 
 TABLE = {}                 # op name -> Op, filled by op.py
 DEFAULT_FLOAT = np.dtype(np.float32)
+REQUIRED = object()        # default of an attribute that has none
 
 # In the order of CPython's codes, Py_LT to Py_GE.
 cdef tuple COMPARISONS = ("less", "less_equal", "equal", "not_equal", "greater", "greater_equal")
@@ -331,6 +332,18 @@ cdef class Tensor:
     def __rpow__(self, other, modulo):
         return (<Op>table["power"]).binary(other, self)
 
+    def __iadd__(self, other):
+        return overwrite(self, self + other)
+
+    def __isub__(self, other):
+        return overwrite(self, self - other)
+
+    def __imul__(self, other):
+        return overwrite(self, self * other)
+
+    def __itruediv__(self, other):
+        return overwrite(self, self / other)
+
     def __matmul__(self, other):
         return (<Op>table["matmul"]).binary(self, other)
 
@@ -468,6 +481,15 @@ cdef Version shared_version(Tensor t):
     return t.version
 
 
+cdef Tensor overwrite(Tensor x, Tensor result):
+    """x with the values of result, in place: what x += y and its like do."""
+    if result.shape != x.shape or result.dtype != x.dtype:
+        raise DTypeError(f"an assignment in place would change shape {x.shape} and dtype {x.dtype} to "
+                         f"{result.shape} and {result.dtype}; write x = x + y for a new tensor.")
+    x[...] = result
+    return x
+
+
 cdef object plain_index(index):
     """The index with tensors replaced by their arrays."""
     if isinstance(index, Tensor):
@@ -576,8 +598,8 @@ cdef class Op:
                 saves.append(NEEDS)
             elif parameter == "shapes" and self.variadic:
                 saves.append(SHAPES)
-            elif parameter.endswith("_shape") and parameter[:-6] in self.inputs:
-                saves.append(SHAPE_OF + self.inputs.index(parameter[:-6]))
+            elif parameter.removesuffix("_shape") in self.inputs:
+                saves.append(SHAPE_OF + self.inputs.index(parameter.removesuffix("_shape")))
             else:
                 raise ValueError(f"op {self.name}: its rule asks for {parameter!r}, which is no input, "
                                  "attribute, auxiliary array, out, needs or <input>_shape")
@@ -602,7 +624,7 @@ cdef class Op:
                                 f"{', '.join(self.attributes) or 'none'}")
             attributes[key] = value
         for key in self.attributes:
-            if attributes[key] is ...:
+            if attributes[key] is REQUIRED:
                 raise TypeError(f"{self.name}: attribute {key!r} is required")
         args = tuple(args[0]) if self.variadic else args[:n] + (None,) * (n - given)
         return apply(self, self.lift(args), attributes)

@@ -24,7 +24,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from fieldgrad.engine._core import TABLE, Op, Tensor
+from fieldgrad.engine._core import REQUIRED, TABLE, Op, Tensor
 from fieldgrad.engine.device import KERNELS
 
 __all__ = ["TABLE", "op"]
@@ -89,7 +89,7 @@ def op(
             function.__name__,
             KERNELS[kernel],
             inputs=[p.name for p in tensors],
-            defaults={p.name: ... if p.default is p.empty else p.default for p in attributes},
+            defaults={p.name: REQUIRED if p.default is p.empty else p.default for p in attributes},
             n_optional=sum(p.default is not p.empty for p in tensors),
             variadic=variadic,
             floating=floating,

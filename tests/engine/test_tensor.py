@@ -139,3 +139,37 @@ def test_comparisons_give_truth_values_and_hashing_is_by_identity():
 def test_unknown_attribute_of_an_op_lists_the_known_ones():
     with pytest.raises(TypeError, match="negative_slope"):
         fg.leaky_relu(fg.zeros(2), slope=0.1)
+
+
+def test_operators_in_place_change_the_values_of_the_same_tensor():
+    w = fg.tensor([1.0, 2.0], requires_grad=True)
+    (w * w).sum().backward()
+    same = w
+    with fg.no_grad():
+        w -= 0.5 * w.grad
+    assert w is same
+    assert w.requires_grad
+    assert w.tolist() == [0.0, 0.0]
+
+
+def test_operators_in_place_are_recorded_on_results():
+    x = fg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2.0
+    y += x
+    y -= 1.0
+    y.sum().backward()
+    assert y.tolist() == [2.0, 5.0]
+    assert x.grad.tolist() == [3.0, 3.0]
+    z = x * 2.0
+    z *= z  # the rule of * needs the values that this overwrites
+    with pytest.raises(GradientError, match="changed in place"):
+        z.sum().backward()
+
+
+def test_operators_in_place_keep_shape_and_dtype_or_refuse():
+    x = fg.tensor([1, 2])
+    with pytest.raises(DTypeError, match="in place"):
+        x += 0.5
+    with pytest.raises(DTypeError, match="in place"):
+        x += np.ones((3, 2), np.int64)
+    assert x.tolist() == [1, 2]
