@@ -107,6 +107,7 @@ class Op:
     differentiable: bool
     view: bool
     fused: bool
+    __wrapped__: Callable[..., Any]
     def __init__(
         self,
         name: str,

@@ -3,16 +3,16 @@
 Example: the whole of ``erf``, apart from its line of C in ``kernels/elementwise.h``::
 
     @op(kernel="erf", floating=True, samples=reals)
-    def erf(x, /):
+    def erf(x: TensorLike, /):
         \"\"\"Gauss error function, elementwise.\"\"\"
 
     @erf.vjp
     def _(g, x):
         return g * (2 / sqrt(pi)) * exp(-x * x)
 
-Parameters before the ``/`` are tensors, the others are attributes. A rule's parameter names say what
-the tape keeps: ``out``, an input, ``<input>_shape``, an attribute, an auxiliary array of the kernel,
-or ``needs``. Broadcasting is undone by the tape, never in a rule.
+Parameters before the ``/`` are tensors, the others are attributes; the result is a `Tensor`. A
+rule's parameter names say what the tape keeps: ``out``, an input, ``<input>_shape``, an attribute,
+an auxiliary array of the kernel, or ``needs``. Broadcasting is undone by the tape, never in a rule.
 
 A function with a body beyond its documentation is a *fused* op: the body says the same in simpler
 ops. It is the test oracle, and what is differentiated for second derivatives when the rule is a
@@ -24,11 +24,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from numpy.typing import ArrayLike
+
 from fieldgrad.engine._core import REQUIRED, TABLE, Op, Tensor
 from fieldgrad.engine.device import KERNELS
 
-__all__ = ["TABLE", "op"]
+__all__ = ["TABLE", "TensorLike", "op"]
 
+TensorLike = Tensor | ArrayLike  # what an op takes for a tensor: also arrays, numbers, nested lists
 P = ParamSpec("P")
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
@@ -79,6 +82,11 @@ def op(
         Names of further arrays that the kernel returns after the output, for the rule.
     keeps_dtype : sequence of str
         Inputs that take no part in dtype promotion (indices, masks).
+
+    Returns
+    -------
+    callable
+        Decorator that makes the op of a function: its signature, documentation and composite.
     """
 
     def declare(function: Callable[P, Any]) -> TypedOp[P]:

@@ -13,6 +13,7 @@ import numpy as np
 from fieldgrad.engine.errors import ShapeError
 
 __all__ = [
+    "PerAxis",
     "along_axis",
     "batch_norm",
     "broadcast",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+PerAxis = int | Sequence[int]  # one number for every spatial axis, or one for each
 _ZERO = np.zeros(())  # stands for any array where only the shape counts
 
 
@@ -238,7 +240,7 @@ def scatter_add(g: Shape, index: Shape, *, axis: int, size: int) -> Shape:
     return (*g[:a], size, *g[a + 1 :])
 
 
-def per_axis(value: int | Sequence[int], n: int, name: str, least: int = 0) -> Shape:
+def per_axis(value: PerAxis, n: int, name: str, least: int = 0) -> Shape:
     """One integer for each of n spatial axes, checked; a single one stands for all."""
     values = (value,) * n if isinstance(value, (int, np.integer)) else tuple(value)
     if len(values) != n or any(not isinstance(v, (int, np.integer)) or v < least for v in values):

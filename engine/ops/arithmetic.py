@@ -1,6 +1,6 @@
 """Arithmetic, comparison and selection, elementwise with broadcasting."""
 
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.samples import (
     pairs,
     positives,
@@ -11,7 +11,7 @@ from fieldgrad.engine.samples import (
 
 
 @op(kernel="add", samples=pairs)
-def add(x, y, /):
+def add(x: TensorLike, y: TensorLike, /):
     """x + y, elementwise."""
 
 
@@ -21,7 +21,7 @@ def _(g):
 
 
 @op(kernel="subtract", samples=pairs)
-def subtract(x, y, /):
+def subtract(x: TensorLike, y: TensorLike, /):
     """x - y, elementwise."""
 
 
@@ -31,7 +31,7 @@ def _(g, needs):
 
 
 @op(kernel="multiply", samples=pairs)
-def multiply(x, y, /):
+def multiply(x: TensorLike, y: TensorLike, /):
     """x · y, elementwise."""
 
 
@@ -41,7 +41,7 @@ def _(g, x, y, needs):
 
 
 @op(kernel="divide", floating=True, samples=pairs)
-def divide(x, y, /):
+def divide(x: TensorLike, y: TensorLike, /):
     """x / y, elementwise; integers divide as float32."""
 
 
@@ -52,7 +52,7 @@ def _(g, out, y, needs):
 
 
 @op(kernel="maximum", samples=pairs)
-def maximum(x, y, /):
+def maximum(x: TensorLike, y: TensorLike, /):
     """The larger of x and y, elementwise; NaN if either is NaN.
 
     Notes
@@ -68,7 +68,7 @@ def _(g, x, y):
 
 
 @op(kernel="minimum", samples=pairs)
-def minimum(x, y, /):
+def minimum(x: TensorLike, y: TensorLike, /):
     """The smaller of x and y, elementwise; NaN if either is NaN.
 
     Notes
@@ -84,7 +84,7 @@ def _(g, x, y):
 
 
 @op(kernel="negative", samples=reals)
-def negative(x, /):
+def negative(x: TensorLike, /):
     """-x, elementwise."""
 
 
@@ -94,7 +94,7 @@ def _(g):
 
 
 @op(kernel="abs", samples=reals)
-def abs(x, /):
+def abs(x: TensorLike, /):
     """Absolute value, elementwise; the gradient at 0 is 0."""
 
 
@@ -104,7 +104,7 @@ def _(g, x):
 
 
 @op(kernel="sign", samples=reals)
-def sign(x, /):
+def sign(x: TensorLike, /):
     """-1, 0 or 1 by the sign of x; the gradient is 0."""
 
 
@@ -114,7 +114,7 @@ def _(g):
 
 
 @op(kernel="square", samples=reals)
-def square(x, /):
+def square(x: TensorLike, /):
     """x², elementwise."""
 
 
@@ -124,13 +124,13 @@ def _(g, x):
 
 
 @op(kernel="sqrt", floating=True, samples=positives)
-def sqrt(x, /):
+def sqrt(x: TensorLike, /):
     """Square root, elementwise.
 
     Notes
     -----
-    Where the incoming gradient is 0 the result is 0, also at x = 0, so that a value masked out later
-    does not turn into NaN.
+    Where the incoming gradient is 0 the result is 0, also at x = 0, so that a value masked out
+    later does not turn into NaN.
     """
 
 
@@ -140,7 +140,7 @@ def _(g, out):
 
 
 @op(kernel="reciprocal", floating=True, samples=positives)
-def reciprocal(x, /):
+def reciprocal(x: TensorLike, /):
     """1 / x, elementwise."""
 
 
@@ -153,8 +153,16 @@ def _(g, out):
     kernel="clip",
     samples=with_attributes(reals, {"min": -0.52, "max": 0.73}, {"min": 0.0, "max": float("inf")}),
 )
-def clip(x, /, min=float("-inf"), max=float("inf")):
-    """x limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside."""
+def clip(x: TensorLike, /, min: float = float("-inf"), max: float = float("inf")):
+    """x limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    min, max : float
+        The bounds; no bound by default.
+    """
 
 
 @clip.vjp
@@ -163,7 +171,7 @@ def _(g, x, min, max):
 
 
 @op(kernel="floor", samples=reals)
-def floor(x, /):
+def floor(x: TensorLike, /):
     """The largest integer not above x; the gradient is 0."""
 
 
@@ -173,7 +181,7 @@ def _(g):
 
 
 @op(kernel="ceil", samples=reals)
-def ceil(x, /):
+def ceil(x: TensorLike, /):
     """The smallest integer not below x; the gradient is 0."""
 
 
@@ -183,7 +191,7 @@ def _(g):
 
 
 @op(kernel="round", samples=reals)
-def round(x, /):
+def round(x: TensorLike, /):
     """The nearest integer, halves to even; the gradient is 0."""
 
 
@@ -193,7 +201,7 @@ def _(g):
 
 
 @op(kernel="where", samples=selections, keeps_dtype=("condition",))
-def where(condition, x, y, /):
+def where(condition: TensorLike, x: TensorLike, y: TensorLike, /):
     """x where condition holds, y elsewhere.
 
     Notes
@@ -212,55 +220,55 @@ def _(g, condition, needs):
 
 
 @op(kernel="equal", samples=pairs, differentiable=False)
-def equal(x, y, /):
+def equal(x: TensorLike, y: TensorLike, /):
     """Whether x == y, elementwise."""
 
 
 @op(kernel="not_equal", samples=pairs, differentiable=False)
-def not_equal(x, y, /):
+def not_equal(x: TensorLike, y: TensorLike, /):
     """Whether x != y, elementwise."""
 
 
 @op(kernel="less", samples=pairs, differentiable=False)
-def less(x, y, /):
+def less(x: TensorLike, y: TensorLike, /):
     """Whether x < y, elementwise."""
 
 
 @op(kernel="less_equal", samples=pairs, differentiable=False)
-def less_equal(x, y, /):
+def less_equal(x: TensorLike, y: TensorLike, /):
     """Whether x <= y, elementwise."""
 
 
 @op(kernel="greater", samples=pairs, differentiable=False)
-def greater(x, y, /):
+def greater(x: TensorLike, y: TensorLike, /):
     """Whether x > y, elementwise."""
 
 
 @op(kernel="greater_equal", samples=pairs, differentiable=False)
-def greater_equal(x, y, /):
+def greater_equal(x: TensorLike, y: TensorLike, /):
     """Whether x >= y, elementwise."""
 
 
 @op(kernel="logical_and", samples=pairs, differentiable=False)
-def logical_and(x, y, /):
+def logical_and(x: TensorLike, y: TensorLike, /):
     """Whether both are true (not zero), elementwise."""
 
 
 @op(kernel="logical_or", samples=pairs, differentiable=False)
-def logical_or(x, y, /):
+def logical_or(x: TensorLike, y: TensorLike, /):
     """Whether one of both is true (not zero), elementwise."""
 
 
 @op(kernel="logical_not", samples=reals, differentiable=False)
-def logical_not(x, /):
+def logical_not(x: TensorLike, /):
     """Whether x is false (zero), elementwise."""
 
 
 @op(kernel="isnan", samples=reals, differentiable=False)
-def isnan(x, /):
+def isnan(x: TensorLike, /):
     """Whether x is NaN, elementwise."""
 
 
 @op(kernel="isfinite", samples=reals, differentiable=False)
-def isfinite(x, /):
+def isfinite(x: TensorLike, /):
     """Whether x is neither NaN nor infinite, elementwise."""

@@ -6,12 +6,23 @@ conv_weight w's, so gradients of any order stay within the family.
 """
 
 from fieldgrad.engine import samples, shapes
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.reduce import sum
+from fieldgrad.engine.shapes import PerAxis
 
 
 @op(kernel="conv", floating=True, shape=shapes.conv, samples=samples.convs)
-def conv(x, weight, bias=None, /, *, stride=1, padding=0, dilation=1, groups=1):
+def conv(
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None = None,
+    /,
+    *,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+):
     """Convolution over one, two or three spatial axes (cross-correlation, as in deep learning).
 
     Parameters
@@ -87,7 +98,16 @@ def _(g, x, weight, stride, padding, dilation, groups, needs):
     samples=samples.transposed_convs,
 )
 def conv_transpose(
-    x, weight, bias=None, /, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1
+    x: TensorLike,
+    weight: TensorLike,
+    bias: TensorLike | None = None,
+    /,
+    *,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
 ):
     """Transposed convolution: the gradient of `conv` for its input, used to enlarge.
 
@@ -141,7 +161,17 @@ def _(g, x, weight, stride, padding, dilation, groups, needs):
 
 
 @op(kernel="conv_weight", floating=True, shape=shapes.conv_weight, samples=samples.conv_weights)
-def conv_weight(x, g, /, *, kernel_size, stride=1, padding=0, dilation=1, groups=1):
+def conv_weight(
+    x: TensorLike,
+    g: TensorLike,
+    /,
+    *,
+    kernel_size: PerAxis,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+):
     """Gradient of ``conv(x, weight)`` for its weight, given the gradient for its output.
 
     Parameters
@@ -152,8 +182,10 @@ def conv_weight(x, g, /, *, kernel_size, stride=1, padding=0, dilation=1, groups
         Shape of its output, (N, O, m_1, …).
     kernel_size : sequence of int
         (k_1, …), since several kernels may lead from n to m.
-    stride, padding, dilation, groups
+    stride, padding, dilation : int or sequence of int
         Those of the convolution.
+    groups : int, default 1
+        Likewise.
 
     Returns
     -------

@@ -38,10 +38,36 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
 
 
 def zeros(shape: int | Sequence[int], *, dtype: DTypeLike = np.float32) -> Tensor:
-    """Tensor of zeros."""
+    """Tensor of zeros.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Length of each axis.
+    dtype : dtype_like, default float32
+        Type of the elements.
+
+    Returns
+    -------
+    Tensor
+        Of that shape.
+    """
     return Tensor(np.zeros(shape, dtype))
 
 
 def ones(shape: int | Sequence[int], *, dtype: DTypeLike = np.float32) -> Tensor:
-    """Tensor of ones."""
+    """Tensor of ones.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Length of each axis.
+    dtype : dtype_like, default float32
+        Type of the elements.
+
+    Returns
+    -------
+    Tensor
+        Of that shape.
+    """
     return Tensor(np.ones(shape, dtype))

@@ -2,7 +2,7 @@
 
 import math
 
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.samples import (
     gradient_pairs,
@@ -14,7 +14,7 @@ from fieldgrad.engine.samples import (
 
 
 @op(kernel="exp", floating=True, samples=reals)
-def exp(x, /):
+def exp(x: TensorLike, /):
     """e to the power x, elementwise."""
 
 
@@ -24,7 +24,7 @@ def _(g, out):
 
 
 @op(kernel="expm1", floating=True, samples=reals)
-def expm1(x, /):
+def expm1(x: TensorLike, /):
     """exp(x) - 1, elementwise, accurate near 0."""
 
 
@@ -34,13 +34,13 @@ def _(g, out):
 
 
 @op(kernel="log", floating=True, samples=positives)
-def log(x, /):
+def log(x: TensorLike, /):
     """Natural logarithm, elementwise.
 
     Notes
     -----
-    Where the incoming gradient is 0 the result is 0, also at x = 0, so that a value masked out later
-    does not turn into NaN.
+    Where the incoming gradient is 0 the result is 0, also at x = 0, so that a value masked out
+    later does not turn into NaN.
     """
 
 
@@ -50,7 +50,7 @@ def _(g, x):
 
 
 @op(kernel="power", samples=positive_pairs)
-def power(x, y, /):
+def power(x: TensorLike, y: TensorLike, /):
     """x to the power y, elementwise.
 
     Notes
@@ -70,7 +70,7 @@ def _(g, out, x, y, needs):
 
 
 @op(kernel="log1p", floating=True, samples=positives)
-def log1p(x, /):
+def log1p(x: TensorLike, /):
     """log(1 + x), elementwise, accurate near 0."""
 
 
@@ -80,7 +80,7 @@ def _(g, x):
 
 
 @op(kernel="sin", floating=True, samples=reals)
-def sin(x, /):
+def sin(x: TensorLike, /):
     """Sine of an angle in radians, elementwise."""
 
 
@@ -90,7 +90,7 @@ def _(g, x):
 
 
 @op(kernel="cos", floating=True, samples=reals)
-def cos(x, /):
+def cos(x: TensorLike, /):
     """Cosine of an angle in radians, elementwise."""
 
 
@@ -100,7 +100,7 @@ def _(g, x):
 
 
 @op(kernel="tanh", floating=True, samples=reals)
-def tanh(x, /):
+def tanh(x: TensorLike, /):
     """Hyperbolic tangent, elementwise."""
 
 
@@ -110,7 +110,7 @@ def _(g, out):
 
 
 @op(kernel="erf", floating=True, samples=reals)
-def erf(x, /):
+def erf(x: TensorLike, /):
     """Gauss error function, elementwise."""
 
 
@@ -120,7 +120,7 @@ def _(g, x):
 
 
 @op(kernel="sigmoid", floating=True, samples=reals)
-def sigmoid(x, /):
+def sigmoid(x: TensorLike, /):
     """1 / (1 + exp(-x)), elementwise."""
 
 
@@ -130,7 +130,7 @@ def _(g, out):
 
 
 @op(kernel="softplus", floating=True, samples=reals)
-def softplus(x, /):
+def softplus(x: TensorLike, /):
     """log(1 + exp(x)), elementwise; never overflows."""
 
 
@@ -140,7 +140,7 @@ def _(g, x):
 
 
 @op(kernel="silu", floating=True, samples=reals)
-def silu(x, /):
+def silu(x: TensorLike, /):
     """x · sigmoid(x), elementwise (also called swish)."""
 
 
@@ -151,7 +151,7 @@ def _(g, x):
 
 
 @op(kernel="gelu", floating=True, samples=reals)
-def gelu(x, /):
+def gelu(x: TensorLike, /):
     """x · Φ(x) with Φ the normal distribution function, elementwise (the exact form with erf).
 
     References
@@ -167,7 +167,7 @@ def _(g, x):
 
 
 @op(kernel="relu", floating=True, samples=reals)
-def relu(x, /):
+def relu(x: TensorLike, /):
     """max(x, 0), elementwise; the gradient at 0 is 0."""
 
 
@@ -181,8 +181,15 @@ def _(g, out):
     floating=True,
     samples=with_attributes(reals, {}, {"negative_slope": 0.2}),
 )
-def leaky_relu(x, /, negative_slope=0.01):
-    """x where positive, negative_slope · x elsewhere (negative_slope > 0).
+def leaky_relu(x: TensorLike, /, negative_slope: float = 0.01):
+    """x where positive, negative_slope · x elsewhere.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    negative_slope : float, default 0.01
+        Positive.
 
     Notes
     -----
@@ -200,8 +207,18 @@ def _(g, out, negative_slope):
     floating=True,
     samples=with_attributes(gradient_pairs, {"negative_slope": 0.1}),
 )
-def leaky_relu_grad(g, y, /, negative_slope=0.01):
-    """g where y > 0, negative_slope · g elsewhere: the gradient of leaky_relu in one pass."""
+def leaky_relu_grad(g: TensorLike, y: TensorLike, /, negative_slope: float = 0.01):
+    """g where y > 0, negative_slope · g elsewhere: the gradient of `leaky_relu` in one pass.
+
+    Parameters
+    ----------
+    g : Tensor
+        Gradient of the output.
+    y : Tensor
+        The output or the input, shape of g: only signs count.
+    negative_slope : float, default 0.01
+        Slope of the function where y is not positive.
+    """
 
 
 @leaky_relu_grad.vjp
@@ -210,8 +227,15 @@ def _(g, y, negative_slope):
 
 
 @op(kernel="elu", floating=True, samples=with_attributes(reals, {}, {"alpha": 0.5}))
-def elu(x, /, alpha=1.0):
+def elu(x: TensorLike, /, alpha: float = 1.0):
     """x where positive, alpha · (exp(x) - 1) elsewhere.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    alpha : float, default 1.0
+        The limit at minus infinity is -alpha; at 1 the gradient is continuous.
 
     References
     ----------

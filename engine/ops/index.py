@@ -1,13 +1,24 @@
 """Indexing, gathering and scattering."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 
 
 @op(kernel="getitem", view=True, shape=shapes.any_index, samples=samples.indices)
-def getitem(x, /, index):
-    """x[index] with NumPy's basic, boolean and integer-array indexing."""
+def getitem(x: TensorLike, /, index: Any):
+    """x[index] with NumPy's basic, boolean and integer-array indexing.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    index : int, slice, None, Ellipsis, ndarray, or a tuple of them
+        As NumPy takes it. Without arrays the result shares the memory of x.
+    """
 
 
 @getitem.vjp
@@ -16,8 +27,18 @@ def _(g, x_shape, index):
 
 
 @op(kernel="index_add", shape=shapes.index_add, samples=samples.index_adds)
-def index_add(g, /, index, shape):
-    """Zeros of a shape with g added at index: what getitem's gradient needs; repeats add up."""
+def index_add(g: TensorLike, /, index: Any, shape: Sequence[int]):
+    """Zeros with g added at an index: the gradient of `getitem`.
+
+    Parameters
+    ----------
+    g : Tensor
+        Shape of zeros(shape)[index].
+    index : int, slice, None, Ellipsis, ndarray, or a tuple of them
+        Where; values for the same element add up.
+    shape : sequence of int
+        Shape of the result.
+    """
 
 
 @index_add.vjp
@@ -26,8 +47,18 @@ def _(g, index):
 
 
 @op(kernel="setitem", shape=shapes.set_index, samples=samples.assignments)
-def setitem(x, value, /, index):
-    """A copy of x with value (broadcast) written at index."""
+def setitem(x: TensorLike, value: TensorLike, /, index: Any):
+    """A copy of x with other values at an index.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    value : Tensor
+        Broadcast to the shape of x[index].
+    index : int, slice, None, Ellipsis, ndarray, or a tuple of them
+        Where; an element may be named once only.
+    """
 
 
 @setitem.vjp
@@ -50,7 +81,7 @@ def _undo_broadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     samples=samples.takes,
     keeps_dtype=("index",),
 )
-def take_along_axis(x, index, /, axis):
+def take_along_axis(x: TensorLike, index: TensorLike, /, axis: int):
     """The elements of x at integer positions along one axis (PyTorch's gather).
 
     Parameters
@@ -75,7 +106,7 @@ def _(g, x_shape, index, axis):
     samples=samples.scatters,
     keeps_dtype=("index",),
 )
-def scatter_add(g, index, /, axis, size):
+def scatter_add(g: TensorLike, index: TensorLike, /, axis: int, size: int):
     """Zeros, size long along axis, with g added at integer positions along that axis.
 
     Parameters

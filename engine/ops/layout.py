@@ -4,14 +4,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 
 
 @op(kernel="alias", view=True, samples=samples.reals)
-def alias(x, /):
+def alias(x: TensorLike, /):
     """The same values as another tensor of the tape."""
 
 
@@ -24,8 +25,16 @@ def _(g):
     kernel="astype",
     samples=samples.with_attributes(samples.reals, {"dtype": np.dtype(np.float64)}),
 )
-def astype(x, /, dtype):
-    """The values converted to dtype, in new memory."""
+def astype(x: TensorLike, /, dtype: DTypeLike):
+    """The values converted to dtype, in new memory.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    dtype : dtype_like
+        NumPy dtype or its name, such as "float64". The gradient comes back in the dtype of x.
+    """
 
 
 @astype.vjp
@@ -34,8 +43,21 @@ def _(g, x):
 
 
 @op(kernel="reshape", view=True, shape=shapes.reshape, samples=samples.reshapes)
-def reshape(x, /, shape):
-    """The elements in C order, in another shape; one size may be -1."""
+def reshape(x: TensorLike, /, shape: int | Sequence[int]):
+    """The elements in C order, in another shape.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    shape : int or sequence of int
+        Length of each axis, with the product x.size; one length may be -1: what is left over.
+
+    Raises
+    ------
+    ShapeError
+        If the number of elements would change.
+    """
 
 
 @reshape.vjp
@@ -44,8 +66,21 @@ def _(g, x_shape):
 
 
 @op(kernel="permute_dims", view=True, shape=shapes.permute, samples=samples.permutations)
-def permute_dims(x, /, axes):
-    """The axes in another order: axis i of the result is axis axes[i] of x."""
+def permute_dims(x: TensorLike, /, axes: Sequence[int]):
+    """The axes in another order.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (n_0, n_1, …).
+    axes : sequence of int
+        Every axis once: axis i of the result is axis axes[i] of x.
+
+    Raises
+    ------
+    ShapeError
+        If an axis is missing, unknown or named twice.
+    """
 
 
 @permute_dims.vjp
@@ -54,8 +89,21 @@ def _(g, axes):
 
 
 @op(kernel="broadcast_to", view=True, shape=shapes.broadcast_to, samples=samples.broadcasts)
-def broadcast_to(x, /, shape):
-    """x repeated to a shape, without copying."""
+def broadcast_to(x: TensorLike, /, shape: Sequence[int]):
+    """x repeated to a shape, without copying.
+
+    Parameters
+    ----------
+    x : Tensor
+        Its axes are those of shape, from the last one on, or have length 1.
+    shape : sequence of int
+        Shape of the result.
+
+    Raises
+    ------
+    ShapeError
+        If x does not repeat to that shape.
+    """
 
 
 @broadcast_to.vjp
@@ -64,8 +112,16 @@ def _(g):
 
 
 @op(kernel="flip", view=True, shape=lambda x, *, axis: x, samples=samples.flips)
-def flip(x, /, axis):
-    """The elements in reverse order along an axis or axes."""
+def flip(x: TensorLike, /, axis: int | Sequence[int]):
+    """The elements in reverse order along an axis or axes.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int
+        Which axes to reverse.
+    """
 
 
 @flip.vjp
@@ -74,7 +130,13 @@ def _(g, axis):
 
 
 @op(kernel="pad", shape=shapes.pad, samples=samples.paddings)
-def pad(x, /, padding, mode="constant", value=0.0):
+def pad(
+    x: TensorLike,
+    /,
+    padding: Sequence[tuple[int, int]],
+    mode: str = "constant",
+    value: float = 0.0,
+):
     """x with elements added before and after each axis.
 
     Parameters
@@ -100,8 +162,21 @@ def _(g, x_shape, padding, mode):
 
 
 @op(kernel="concat", variadic=True, shape=shapes.concat, samples=samples.concats)
-def concat(arrays, /, axis=0):
-    """Arrays joined along an existing axis."""
+def concat(arrays: Sequence[TensorLike], /, axis: int = 0):
+    """Arrays joined along an existing axis.
+
+    Parameters
+    ----------
+    arrays : sequence of Tensor
+        Equal shapes but for that axis.
+    axis : int, default 0
+        The axis whose lengths add up.
+
+    Raises
+    ------
+    ShapeError
+        If another axis differs in length.
+    """
 
 
 @concat.vjp
@@ -115,20 +190,64 @@ def _(g, shapes, axis, needs):
     return tuple(parts)
 
 
-def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
-    """Arrays of equal shape joined along a new axis."""
+def stack(arrays: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
+    """Arrays of equal shape joined along a new axis.
+
+    Parameters
+    ----------
+    arrays : sequence of Tensor
+        K tensors of shape (n_0, n_1, …).
+    axis : int, default 0
+        Position of the new axis in the result.
+
+    Returns
+    -------
+    Tensor
+        Shape (n_0, n_1, …) with K inserted at axis.
+    """
     return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
 
 
-def expand_dims(x: Tensor, /, *, axis: int) -> Tensor:
-    """x with a new axis of length 1 at position axis of the result."""
+def expand_dims(x: TensorLike, /, *, axis: int) -> Tensor:
+    """x with a new axis of length 1.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int
+        Position of the new axis in the result.
+
+    Returns
+    -------
+    Tensor
+        View of x with one axis more.
+    """
     shape = list(np.shape(x))
     shape.insert(axis if axis >= 0 else axis + len(shape) + 1, 1)
     return reshape(x, tuple(shape))
 
 
 def squeeze(x: Tensor, /, axis: int | Sequence[int]) -> Tensor:
-    """x without axes of length 1."""
+    """x without axes of length 1.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int
+        Axes to remove.
+
+    Returns
+    -------
+    Tensor
+        View of x without those axes.
+
+    Raises
+    ------
+    ShapeError
+        If one of them is longer than 1.
+    """
     axes = shapes.normalize_axes(axis, x.ndim, "squeeze")  # type: ignore[arg-type]
     for a in axes:
         if x.shape[a] != 1:
@@ -137,12 +256,40 @@ def squeeze(x: Tensor, /, axis: int | Sequence[int]) -> Tensor:
 
 
 def moveaxis(x: Tensor, source: int, destination: int, /) -> Tensor:
-    """x with one axis moved to another position."""
+    """x with one axis moved to another position; the others keep their order.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    source : int
+        Where the axis is.
+    destination : int
+        Where it is in the result.
+
+    Returns
+    -------
+    Tensor
+        View of x.
+    """
     order = [i for i in range(x.ndim) if i != source % x.ndim]
     order.insert(destination % x.ndim, source % x.ndim)
     return permute_dims(x, tuple(order))
 
 
 def flatten(x: Tensor, /, *, start: int = 0) -> Tensor:
-    """The axes from start on merged into one."""
+    """The axes from start on merged into one.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (n_0, n_1, …).
+    start : int, default 0
+        First axis to merge.
+
+    Returns
+    -------
+    Tensor
+        Shape (n_0, …, n_start · n_start+1 · …).
+    """
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))

@@ -1,14 +1,16 @@
 """Matrix products."""
 
+from collections.abc import Sequence
+
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.layout import broadcast_to, expand_dims, permute_dims, reshape
 
 
 @op(kernel="matmul", shape=shapes.matmul, samples=samples.matrices)
-def matmul(x, y, /):
+def matmul(x: TensorLike, y: TensorLike, /):
     """Matrix product of the last two axes; leading axes broadcast, 1-d arrays are vectors.
 
     Parameters
@@ -68,16 +70,25 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
     """
     if x.shape[-1:] != weight.shape[1:]:
         raise ShapeError(
-            f"linear: x has {x.shape[-1] if x.ndim else 'no'} features (shape {x.shape}), but weight "
-            f"{weight.shape} expects {weight.shape[1]}. Set in_features to the size of x's last axis."
+            f"linear: x has {x.shape[-1] if x.ndim else 'no'} features (shape {x.shape}), but "
+            f"weight {weight.shape} expects {weight.shape[1]}. Set in_features to the size of x's "
+            "last axis."
         )
     y = matmul(x, weight.T)
     return y if bias is None else y + bias
 
 
 @op(kernel="einsum", variadic=True, shape=shapes.einsum, samples=samples.contractions)
-def contract(arrays, /, subscripts):
-    """Sum of products over named indices: einsum with explicit subscripts, each index once a term."""
+def contract(arrays: Sequence[TensorLike], /, subscripts: str):
+    """Sum of products over named indices: what `einsum` calls.
+
+    Parameters
+    ----------
+    arrays : sequence of Tensor
+        One for each term.
+    subscripts : str
+        Such as "bij,bjk->bik": with "->", and each index at most once in a term.
+    """
 
 
 @contract.vjp
@@ -100,7 +111,7 @@ def _(g, arrays, subscripts, needs):
     return tuple(gradients)
 
 
-def einsum(subscripts: str, *arrays: Tensor) -> Tensor:
+def einsum(subscripts: str, *arrays: TensorLike) -> Tensor:
     """Einstein summation, as `numpy.einsum`.
 
     Parameters
@@ -110,6 +121,22 @@ def einsum(subscripts: str, *arrays: Tensor) -> Tensor:
         alphabetical order. "..." and an index repeated within one term are not supported.
     *arrays : Tensor
         One for each term.
+
+    Returns
+    -------
+    Tensor
+        One axis for each index after "->".
+
+    Raises
+    ------
+    ShapeError
+        If a term does not fit its array, or uses what is not supported.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.einsum("ij,j->i", fg.tensor([[1.0, 2.0], [3.0, 4.0]]), fg.tensor([1.0, 10.0])).tolist()
+    [21.0, 43.0]
     """
     subscripts = subscripts.replace(" ", "")
     if "." in subscripts:
@@ -121,6 +148,7 @@ def einsum(subscripts: str, *arrays: Tensor) -> Tensor:
     for term in subscripts.replace("->", ",").split(","):
         if len(set(term)) != len(term):
             raise ShapeError(
-                f"einsum: {subscripts!r}: term {term!r} has an index twice; take the diagonal first."
+                f"einsum: {subscripts!r}: term {term!r} has an index twice; take the diagonal "
+                "first."
             )
     return contract(arrays, subscripts)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.arithmetic import sqrt, square
 from fieldgrad.engine.ops.elementary import exp, leaky_relu
 from fieldgrad.engine.ops.layout import reshape
@@ -60,7 +60,15 @@ def _fused_gradient(
     samples=samples.instance_norms,
     aux=("mean", "rstd"),
 )
-def instance_norm(x, weight=None, bias=None, /, *, eps=1e-5, negative_slope=1.0):
+def instance_norm(
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    /,
+    *,
+    eps: float = 1e-5,
+    negative_slope: float = 1.0,
+):
     """Normalize every channel of every batch entry over its positions.
 
     Parameters
@@ -115,7 +123,16 @@ def _(g, x, weight, bias, mean, rstd, negative_slope):
     samples=samples.group_norms,
     aux=("mean", "rstd"),
 )
-def group_norm(x, weight=None, bias=None, /, *, groups, eps=1e-5, negative_slope=1.0):
+def group_norm(
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    /,
+    *,
+    groups: int,
+    eps: float = 1e-5,
+    negative_slope: float = 1.0,
+):
     """Normalize groups of adjacent channels of every batch entry over channels and positions.
 
     Parameters
@@ -168,7 +185,15 @@ def _(g, x, weight, bias, mean, rstd, negative_slope):
     samples=samples.batch_norms,
     aux=("mean", "rstd"),
 )
-def batch_norm(x, weight=None, bias=None, /, *, eps=1e-5, negative_slope=1.0):
+def batch_norm(
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    /,
+    *,
+    eps: float = 1e-5,
+    negative_slope: float = 1.0,
+):
     """Normalize every channel over the batch and its positions, by the batch's own statistics.
 
     Parameters
@@ -291,7 +316,15 @@ def batch_statistics(x: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
     samples=samples.layer_norms,
     aux=("mean", "rstd"),
 )
-def layer_norm(x, weight=None, bias=None, /, *, n_axes=1, eps=1e-5):
+def layer_norm(
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    /,
+    *,
+    n_axes: int = 1,
+    eps: float = 1e-5,
+):
     """Normalize over the last axes.
 
     Parameters
@@ -340,7 +373,7 @@ def _(g, x, weight, bias, mean, rstd, n_axes):
 
 
 @op(kernel="softmax", floating=True, shape=shapes.along_axis, samples=samples.along_axes)
-def softmax(x, /, axis=-1):
+def softmax(x: TensorLike, /, axis: int = -1):
     """exp(x) / sum(exp(x)) along an axis: positive numbers of sum one.
 
     Parameters
@@ -380,7 +413,7 @@ def _(g, out, axis):
 
 
 @op(kernel="log_softmax", floating=True, shape=shapes.along_axis, samples=samples.along_axes)
-def log_softmax(x, /, axis=-1):
+def log_softmax(x: TensorLike, /, axis: int = -1):
     """Logarithm of `softmax`, x - log(sum(exp(x))), accurate where softmax is near 0.
 
     Parameters

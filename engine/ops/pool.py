@@ -1,11 +1,13 @@
 """Max pooling and its gradient; average pooling is a linear map and lives in `resample`."""
 
 import math
+from collections.abc import Sequence
 
 from fieldgrad.engine import samples, shapes
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import reshape
+from fieldgrad.engine.shapes import PerAxis
 
 
 @op(
@@ -15,7 +17,14 @@ from fieldgrad.engine.ops.layout import reshape
     samples=samples.max_pools,
     aux=("index",),
 )
-def max_pool(x, /, kernel_size, *, stride=None, padding=0):
+def max_pool(
+    x: TensorLike,
+    /,
+    kernel_size: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+):
     """Maxima of windows.
 
     Parameters
@@ -66,7 +75,16 @@ def _(g, x_shape, index, kernel_size, stride, padding):
     samples=samples.max_unpools,
     keeps_dtype=("index",),
 )
-def max_unpool(g, index, /, *, size, kernel_size, stride=None, padding=0):
+def max_unpool(
+    g: TensorLike,
+    index: TensorLike,
+    /,
+    *,
+    size: Sequence[int],
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+):
     """Put values back where `max_pool` found its maxima, with zeros elsewhere: its gradient.
 
     Parameters

@@ -11,7 +11,7 @@ import numpy as np
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.arithmetic import equal, sqrt, square, where
 from fieldgrad.engine.ops.elementary import exp, log
 from fieldgrad.engine.ops.layout import broadcast_to, flip, reshape
@@ -25,8 +25,18 @@ def _keep(x: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
 
 
 @op(kernel="sum", shape=shapes.reduction, samples=samples.axes)
-def sum(x, /, axis=None, keepdims=False):
-    """Sum over axes (default: all)."""
+def sum(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Sum over axes.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+    """
 
 
 @sum.vjp
@@ -35,8 +45,18 @@ def _(g, x_shape, axis):
 
 
 @op(kernel="mean", floating=True, shape=shapes.reduction, samples=samples.axes)
-def mean(x, /, axis=None, keepdims=False):
-    """Arithmetic mean over axes (default: all)."""
+def mean(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Arithmetic mean over axes; NaN over no elements.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+    """
 
 
 @mean.vjp
@@ -46,7 +66,24 @@ def _(g, x_shape, axis):
 
 
 def var(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """Variance over axes: squared deviations summed, divided by count - correction."""
+    """Variance over axes: squared deviations summed, divided by count - correction.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    correction : float, default 0.0
+        1 estimates the variance of a population from a sample without bias.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+
+    Returns
+    -------
+    Tensor
+        Shape of x without the reduced axes.
+    """
     count = math.prod(x.shape[a] for a in shapes.normalize_axes(axis, x.ndim, "var"))
     centered = x - mean(x, axis=axis, keepdims=True)
     scale = 1.0 / (count - correction) if count > correction else math.nan
@@ -54,13 +91,45 @@ def var(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool
 
 
 def std(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """Standard deviation over axes: the square root of `var`."""
+    """Standard deviation over axes: the square root of `var`.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    correction : float, default 0.0
+        Subtracted from the number of elements in the divisor; see `var`.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+
+    Returns
+    -------
+    Tensor
+        Shape of x without the reduced axes.
+    """
     return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 @op(kernel="max", shape=shapes.extremum, samples=samples.axes)
-def max(x, /, axis=None, keepdims=False):
-    """Maximum over axes (default: all); equal maxima share the gradient evenly."""
+def max(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Maximum over axes; equal maxima share the gradient evenly.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+
+    Raises
+    ------
+    ShapeError
+        If there is no element to choose from.
+    """
 
 
 @max.vjp
@@ -69,8 +138,23 @@ def _(g, x, out, axis):
 
 
 @op(kernel="min", shape=shapes.extremum, samples=samples.axes)
-def min(x, /, axis=None, keepdims=False):
-    """Minimum over axes (default: all); equal minima share the gradient evenly."""
+def min(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Minimum over axes; equal minima share the gradient evenly.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+
+    Raises
+    ------
+    ShapeError
+        If there is no element to choose from.
+    """
 
 
 @min.vjp
@@ -84,8 +168,17 @@ def _share(g: Tensor, x: Tensor, out: Tensor, axis: Axis) -> Tensor:
 
 
 @op(kernel="prod", shape=shapes.reduction, samples=samples.axes)
-def prod(x, /, axis=None, keepdims=False):
-    """Product over axes (default: all).
+def prod(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Product over axes.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
 
     Notes
     -----
@@ -99,8 +192,16 @@ def _(g, x, out, axis):
 
 
 @op(kernel="cumsum", shape=lambda x, *, axis: x, samples=samples.scans)
-def cumsum(x, /, axis):
-    """Cumulative sum along an axis."""
+def cumsum(x: TensorLike, /, axis: int):
+    """Cumulative sum along an axis: element i is the sum of the elements 0 to i.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int
+        Axis to sum along.
+    """
 
 
 @cumsum.vjp
@@ -109,27 +210,82 @@ def _(g, axis):
 
 
 @op(kernel="argmax", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
-def argmax(x, /, axis=None, keepdims=False):
-    """Index of the first maximum along an axis (default: of the flattened array)."""
+def argmax(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Index of the first maximum along an axis.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int, optional
+        Axis to search; by default the flattened array.
+    keepdims : bool, default False
+        Whether the axis stays, with length 1.
+    """
 
 
 @op(kernel="argmin", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
-def argmin(x, /, axis=None, keepdims=False):
-    """Index of the first minimum along an axis (default: of the flattened array)."""
+def argmin(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Index of the first minimum along an axis.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int, optional
+        Axis to search; by default the flattened array.
+    keepdims : bool, default False
+        Whether the axis stays, with length 1.
+    """
 
 
 @op(kernel="all", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
-def all(x, /, axis=None, keepdims=False):
-    """Whether all elements along axes are true."""
+def all(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Whether all elements along axes are true (not zero).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+    """
 
 
 @op(kernel="any", shape=shapes.reduction, samples=samples.single_axes, differentiable=False)
-def any(x, /, axis=None, keepdims=False):
-    """Whether any element along axes is true."""
+def any(x: TensorLike, /, axis: Axis = None, keepdims: bool = False):
+    """Whether any element along axes is true (not zero).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+    """
 
 
 def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) over axes, without overflow."""
+    """log(sum(exp(x))) over axes, without overflow.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    axis : int or sequence of int, optional
+        Axes to reduce; all by default.
+    keepdims : bool, default False
+        Whether they stay, with length 1.
+
+    Returns
+    -------
+    Tensor
+        Shape of x without the reduced axes.
+    """
     top = max(x, axis=axis, keepdims=True).detach()
     top = where(top.data == -np.inf, 0.0, top)
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top

@@ -12,14 +12,15 @@ import numpy as np
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import suggest
-from fieldgrad.engine.op import op
+from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.shapes import PerAxis
 from fieldgrad.engine.taps import ALIGNED, MODES, Taps, interpolation_taps, window_taps
 
 Scale = float | Sequence[float]
 
 
 @op(kernel="resample", floating=True, shape=shapes.resample_axis, samples=samples.taps)
-def resample_axis(x, /, *, axis, taps):
+def resample_axis(x: TensorLike, /, *, axis: int, taps: Taps):
     """Apply a sparse matrix along an axis: the building block of interpolation and average pooling.
 
     Parameters
@@ -51,10 +52,10 @@ def _(g, axis, taps):
 def avg_pool(
     x: Tensor,
     /,
-    kernel_size: int | Sequence[int],
+    kernel_size: PerAxis,
     *,
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
     count_include_pad: bool = True,
 ) -> Tensor:
     """Means of windows.
