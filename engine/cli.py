@@ -21,8 +21,9 @@ from fieldgrad.engine import recipe as recipes_of
 from fieldgrad.engine.errors import FieldgradError, RecipeError
 from fieldgrad.engine.field import Field, find_fields, find_recipe, import_object
 from fieldgrad.engine.files import atomic_write, write_error
+from fieldgrad.engine.recipe import Recipe
 
-__all__ = ["app", "main"]
+__all__ = ["app", "carry_out", "main"]
 
 console = Console()
 errors = Console(stderr=True)
@@ -206,8 +207,25 @@ def run(
     """Run a recipe."""
     if resume and out is None:
         raise RecipeError("--resume needs to know which run: add --out with its folder.")
-    loaded = recipes_of.load(recipe, sets or ())
-    folder = out or _new_folder(Path("runs") / Path(recipe).stem)
+    carry_out(
+        recipes_of.load(recipe, sets or ()),
+        out or _new_folder(Path("runs") / Path(recipe).stem),
+        resume=resume,
+    )
+
+
+def carry_out(loaded: Recipe, folder: Path, *, resume: bool) -> None:
+    """Run a recipe and print its result, or how to continue after Ctrl-C; for verbs of fields too.
+
+    Parameters
+    ----------
+    loaded : Recipe
+        The recipe.
+    folder : Path
+        For all results.
+    resume : bool
+        Continue the run in `folder`.
+    """
     try:
         result = recipes_of.run(loaded, folder, resume=resume)
     except KeyboardInterrupt:

@@ -1,18 +1,19 @@
 """The verbs of neuroimaging: ``fieldgrad neuro train``, ``segment`` and ``evaluate``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from fieldgrad.engine.errors import DataError
+from fieldgrad.engine.cli import carry_out
+from fieldgrad.engine.errors import DataError, require
 from fieldgrad.engine.field import find_field
 from fieldgrad.engine.recipe import Recipe
-from fieldgrad.engine.recipe import run as run_recipe
 
 __all__ = ["app"]
 
@@ -43,16 +44,18 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
 ) -> None:
     """Train a segmentation network on your own labeled images (nnU-Net's folder layout)."""
-    run_dir = out or Path("runs") / dataset.resolve().name
+    from fieldgrad.neuro.datasets import open_dataset
+
+    open_dataset(dataset)  # before anything is written
     settings = {
-        "dataset": str(dataset),
+        "dataset": str(dataset.resolve()),  # the run can be continued from any folder
         "budget": budget,
         "held_back": held_back,
         "base_features": base_features,
         "seed": seed,
     }
     recipe = Recipe(find_field("neuro"), "train_on_dataset", "", settings, "fieldgrad neuro train")
-    console.print(run_recipe(recipe, run_dir, resume=resume), highlight=False)
+    carry_out(recipe, out or Path("runs") / dataset.resolve().name, resume=resume)
 
 
 @app.command()
@@ -70,48 +73,54 @@ def segment(
     picture: Annotated[bool, typer.Option("--picture", help="Also draw overlays (.png).")] = False,
 ) -> None:
     """Segment scans; each result lies on the voxel grid of its scan."""
-    from fieldgrad.neuro.io import SUFFIXES, read_image, write_labels
+    from fieldgrad.neuro.io import read_image, write_labels
     from fieldgrad.neuro.metrics import volumes, write_tsv
     from fieldgrad.neuro.report import plot_overlay
     from fieldgrad.neuro.segmenter import Segmenter
 
     segmenter = Segmenter.load(model)
-    to_file = out.name.endswith(SUFFIXES)
-    if to_file and len(images) > 1:
-        raise DataError(
-            f"{out} is one file for {len(images)} scans; give a folder: --out {out.parent / 'results'}."
-        )
-    # Read all headers and voxels once before the work begins, so that a bad path stops it early.
-    scans = [[read_image(path) for path in image.split(",")] for image in images]
+    scans = [[Path(channel) for channel in image.split(",")] for image in images]
+    targets = _targets(scans, out)
+    if picture:
+        require("matplotlib", extra="neuro")
+    # A bad scan shall stop the work before it begins, without holding all of them in memory. The
+    # first is read when its own work begins, which is now.
+    for paths in scans[1:]:
+        segmenter.preparation.check([read_image(path, check=False) for path in paths])
+    table_file = f"{_stem(out)}_volumes.tsv" if out in targets else "volumes.tsv"
     rows = []
     with Progress(console=console, transient=True) as bar:
-        for names, channels in zip(images, scans, strict=True):
-            task = bar.add_task(Path(names.split(",")[0]).name)
+        for paths, target in zip(scans, targets, strict=True):
+            task = bar.add_task(paths[0].name)
+            channels = [read_image(path, check=False) for path in paths]
             result = segmenter.predict(
                 channels,
                 overlap=overlap,
                 mirror=mirror,
-                progress=lambda done, total, task=task: bar.update(
-                    task, completed=done, total=total
-                ),
+                progress=partial(_show, bar, task),
             )
-            target = out if to_file else out / f"{stem(names)}_dseg.nii.gz"
             write_labels(result, target)
             if picture:
-                plot_overlay(channels[0], result, target.parent / f"{stem(target)}.png")
-            sizes = volumes(result)
+                plot_overlay(channels[0], result, target.parent / f"{_stem(target)}.png")
             rows += [
-                {"scan": stem(names), "label": v, "name": segmenter.labels[v], "volume_mm3": size}
-                for v, size in sizes.items()
+                {
+                    "scan": _stem(paths[0]),
+                    "label": value,
+                    "name": segmenter.labels[value],
+                    "volume_mm3": volume,
+                }
+                for value, volume in volumes(result).items()
             ]
+            write_tsv(rows, target.parent / table_file)  # now, in case the work is interrupted
     table = Table("scan", "structure", "volume (mm³)", box=None, pad_edge=False)
     for row in rows:
         table.add_row(str(row["scan"]), str(row["name"]), f"{row['volume_mm3']:,.0f}")
     console.print(table)
-    folder = out.parent if to_file else out
-    name = f"{stem(out)}_volumes.tsv" if to_file else "volumes.tsv"
-    write_tsv(rows, folder / name)
-    console.print(f"Segmentations and {name} are in {folder}", highlight=False)
+    console.print(
+        f"Segmentations and {table_file} are in {targets[0].parent}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -138,40 +147,79 @@ def evaluate(
             out=folder,
             all_cases=all_cases,
             mirror=mirror,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=partial(_show, bar, task),
         )
     table = Table("structure", "cases", "Dice", "SD", "worst", "HD95 (mm)", "ASSD (mm)", box=None)
-    means = []
-    for name in segmenter.labels.values():
-        own = [row for row in rows if row["name"] == name]
-        scores = np.array([row["dice"] for row in own])
-        worst = own[int(np.nanargmin(scores))]
-        means.append(np.nanmean(scores))
+    means, n_one_sided = [], 0
+    for name in dict.fromkeys(row["name"] for row in rows):
+        # Where a structure is neither present nor predicted, there is nothing to score.
+        own = [row for row in rows if row["name"] == name and not np.isnan(row["dice"])]
+        if not own:
+            table.add_row(name, "0", *5 * ["n/a"])
+            continue
+        # Where only one of the two has it, Dice is 0 and its surface has no distance.
+        both = [row for row in own if np.isfinite(row["hd95_mm"])]
+        n_one_sided += len(own) - len(both)
+        scores = [row["dice"] for row in own]
+        worst = own[int(np.argmin(scores))]
+        means.append(np.mean(scores))
         table.add_row(
             name,
             str(len(own)),
-            f"{np.nanmean(scores):.3f}",
-            f"{np.nanstd(scores):.3f}",
+            f"{means[-1]:.3f}",
+            f"{np.std(scores):.3f}",
             f"{worst['dice']:.3f} ({worst['case']})",
-            f"{_mean_of_finite(own, 'hd95_mm'):.2f}",
-            f"{_mean_of_finite(own, 'assd_mm'):.2f}",
+            *(
+                f"{np.mean([row[key] for row in both]):.2f}" if both else "n/a"
+                for key in ("hd95_mm", "assd_mm")
+            ),
         )
     console.print(table)
+    if n_one_sided:
+        console.print(f"Distances leave out {n_one_sided} structures missed or made up (Dice 0).")
+    mean = f"{np.mean(means):.3f}" if means else "n/a"
     console.print(
-        f"Mean Dice {np.mean(means):.3f}. Every case: {folder / 'evaluation.tsv'}", highlight=False
+        f"Mean Dice {mean}. Every case: {folder / 'evaluation.tsv'}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
-def stem(path: str | Path) -> str:
+def _targets(scans: list[list[Path]], out: Path) -> list[Path]:
+    """Name the output file of each scan, and refuse what would overwrite a scan or a result."""
+    from fieldgrad.neuro.io import SUFFIXES
+
+    if out.name.lower().endswith(SUFFIXES) and not out.is_dir():
+        if len(scans) > 1:
+            raise DataError(
+                f"{out} is one file for {len(scans)} scans; give a folder: "
+                f"--out {out.parent / 'results'}."
+            )
+        targets = [out]
+    elif out.exists() and not out.is_dir():
+        raise DataError(
+            f"{out} is a file; expected a folder, or a name that ends in {', '.join(SUFFIXES)}."
+        )
+    else:
+        targets = [out / f"{_stem(paths[0])}_dseg.nii.gz" for paths in scans]
+    inputs = {path.resolve() for paths in scans for path in paths}
+    for target in targets:
+        if targets.count(target) > 1:
+            raise DataError(
+                f"{targets.count(target)} scans would be written to {target}, for their files have "
+                "the same name.\nSegment them in several calls, each with an --out of its own."
+            )
+        if target.resolve() in inputs:
+            raise DataError(f"--out {target} would overwrite the scan; give another name.")
+    return targets
+
+
+def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _stem(path: Path) -> str:
     """The file name without folder and without .nii.gz, .nii or .mgz."""
-    name = Path(str(path).split(",")[0]).name
-    for suffix in (".nii.gz", ".nii", ".mgz"):
-        name = name.removesuffix(suffix)
-    return name
+    from fieldgrad.neuro.io import file_suffix
 
-
-def _mean_of_finite(rows: list[dict[str, float]], key: str) -> float:
-    values = np.array([row[key] for row in rows])
-    return (
-        float(np.mean(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
-    )
+    return path.name[: -len(file_suffix(path))]

@@ -3,8 +3,8 @@
 References
 ----------
 Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, arXiv:1606.04797 (soft Dice).
-Isensee et al., "nnU-Net", Nature Methods 18 (2021), doi:10.1038/s41592-020-01008-z, Methods: Dice plus
-cross-entropy in equal parts, deep supervision with halved weights.
+Isensee et al., "nnU-Net", Nature Methods 18 (2021), doi:10.1038/s41592-020-01008-z, Methods: Dice
+plus cross-entropy in equal parts, deep supervision with halved weights.
 """
 
 from collections.abc import Sequence
@@ -101,8 +101,9 @@ def _one_resolution(logits: Tensor, target: NDArray[np.integer], dice_weight: fl
         )
     if target.size and not 0 <= target.min() <= target.max() < n_classes:
         raise DataError(
-            f"dice_cross_entropy: labels run from {target.min()} to {target.max()}; with {n_classes} "
-            f"classes expected 0 to {n_classes - 1}. Map the labels to consecutive numbers first."
+            f"dice_cross_entropy: labels run from {target.min()} to {target.max()}; with "
+            f"{n_classes} classes expected 0 to {n_classes - 1}. Map the labels to consecutive "
+            "numbers first."
         )
     # One-hot along the last axis in memory, as the logits' channels are.
     one_hot = (target[..., None] == np.arange(n_classes)).astype(logits.dtype)

@@ -11,15 +11,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Image
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from fieldgrad.engine import Tensor, checkpoint, no_grad, softmax
 from fieldgrad.engine.errors import DataError, FileError
 from fieldgrad.neuro.image import Image, check_intensities
 from fieldgrad.neuro.intensity import normalize_ct, rescale_percentiles, zscore
+from fieldgrad.neuro.io import from_nibabel, to_nibabel
 from fieldgrad.neuro.patches import mirrored, sliding_window
 from fieldgrad.neuro.resample import labels_from_probabilities, resample, resample_onto
 from fieldgrad.shared_models import UNet
@@ -34,8 +37,8 @@ class Normalization:
     Parameters
     ----------
     kind : {"zscore", "zscore-nonzero", "percentiles", "ct"}
-        `zscore` (of all voxels, or of those that are not zero) and `rescale_percentiles` by the scan
-        itself, `normalize_ct` by the training set.
+        `zscore` (of all voxels, or of those that are not zero) and `rescale_percentiles` by the
+        scan itself, `normalize_ct` by the training set.
     low, high, mean, std : float
         For "ct": percentiles 0.5 and 99.5, mean and standard deviation of the training set's
         foreground, in Hounsfield units.
@@ -83,6 +86,27 @@ class Preparation:
     patch_size: tuple[int, int, int]
     channels: tuple[Normalization, ...] = (Normalization(),)
 
+    def check(self, images: Sequence[Image]) -> None:
+        """Refuse what `apply` could not prepare.
+
+        Parameters
+        ----------
+        images : sequence of Image
+            The channels of one scan.
+
+        Raises
+        ------
+        DataError
+            If the number of channels is wrong, or an image has no usable intensities.
+        """
+        if len(images) != len(self.channels):
+            raise DataError(
+                f"{images[0].name if images else 'the scan'}: channels given: {len(images)}; the "
+                f"model was trained with {len(self.channels)}. Pass them in the order of training."
+            )
+        for image in images:
+            check_intensities(image)
+
     def apply(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], Image]:
         """Reorient, resample and normalize the channels of one scan.
 
@@ -103,13 +127,7 @@ class Preparation:
         DataError
             If the number of channels is wrong, or an image has no usable intensities.
         """
-        if len(images) != len(self.channels):
-            raise DataError(
-                f"{images[0].name if images else 'the scan'}: {len(images)} channels given; the model "
-                f"was trained with {len(self.channels)}. Pass them in the order of training."
-            )
-        for image in images:
-            check_intensities(image)
+        self.check(images)
         grid = resample(images[0].to_canonical(), self.spacing)
         arrays = [grid.data] + [resample_onto(image, grid).data for image in images[1:]]
         normalized = [c.apply(a) for c, a in zip(self.channels, arrays, strict=True)]
@@ -147,19 +165,39 @@ class Segmenter:
         self.labels = dict(labels)
         self.about = dict(about or {})
 
+    @overload
     def predict(
         self,
         image: Image | Sequence[Image],
         *,
+        overlap: float = ...,
+        mirror: bool = ...,
+        progress: Callable[[int, int], None] | None = ...,
+    ) -> Image: ...
+
+    @overload
+    def predict(
+        self,
+        image: SpatialImage | Sequence[SpatialImage],
+        *,
+        overlap: float = ...,
+        mirror: bool = ...,
+        progress: Callable[[int, int], None] | None = ...,
+    ) -> Nifti1Image: ...
+
+    def predict(
+        self,
+        image: Image | SpatialImage | Sequence[Image] | Sequence[SpatialImage],
+        *,
         overlap: float = 0.5,
         mirror: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Image:
+    ) -> Image | Nifti1Image:
         """Segment a scan.
 
         Parameters
         ----------
-        image : Image or sequence of Image
+        image : Image, nibabel image, or sequence of either
             The scan, or its channels, with any orientation and spacing.
         overlap : float, default 0.5
             Least overlap of neighboring patches; more is slower and smoother.
@@ -171,17 +209,25 @@ class Segmenter:
 
         Returns
         -------
-        Image
-            Label map on the grid of the (first) input image.
+        Image or nibabel.nifti1.Nifti1Image
+            Label map on the grid of the (first) input image: an Image for Images, a NIfTI image
+            for what nibabel holds. The network's mode (training or not) is left as it was.
+
+        Raises
+        ------
+        DataError
+            If the number of channels is wrong, or an image has no usable intensities.
         """
-        images = [image] if isinstance(image, Image) else list(image)
+        given = list(image) if isinstance(image, Sequence) else [image]
+        images = [one if isinstance(one, Image) else from_nibabel(one) for one in given]
         probabilities, grid = self.predict_probabilities(
             images, overlap=overlap, mirror=mirror, progress=progress
         )
         classes = labels_from_probabilities(probabilities, grid, images[0])
         values = np.array([0, *self.labels])
         dtype = np.uint8 if values.max() < 256 else np.int32
-        return images[0].with_data(values.astype(dtype)[classes.data], self.labels)
+        result = images[0].with_data(values.astype(dtype)[classes.data], self.labels)
+        return result if isinstance(given[0], Image) else to_nibabel(result)
 
     def predict_probabilities(
         self,
@@ -209,15 +255,19 @@ class Segmenter:
         """
         array, grid = self.preparation.apply(images)
         predict = mirrored(self._patch_probabilities) if mirror else self._patch_probabilities
+        training = self.network.training
         self.network.eval()
-        probabilities = sliding_window(
-            predict,
-            array,
-            self.preparation.patch_size,
-            n_classes=len(self.labels) + 1,
-            overlap=overlap,
-            progress=progress,
-        )
+        try:
+            probabilities = sliding_window(
+                predict,
+                array,
+                self.preparation.patch_size,
+                n_classes=len(self.labels) + 1,
+                overlap=overlap,
+                progress=progress,
+            )
+        finally:
+            self.network.train(training)
         return probabilities, grid
 
     def _patch_probabilities(self, batch: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
@@ -279,9 +329,9 @@ class Segmenter:
             network.load_state_dict(arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(
-                f"{os.fspath(path)}: the model's description does not fit its weights ({error}); it "
-                f"was written by fieldgrad {text.get('version', 'of unknown version')}. Train it again, "
-                "or use that version.",
+                f"{os.fspath(path)}: the model's description does not fit its weights ({error}); "
+                f"it was written by fieldgrad {text.get('version', 'of unknown version')}. Train "
+                "it again, or use that version.",
                 path,
             ) from error
         return cls(network, settings, preparation, labels, description.get("about"))

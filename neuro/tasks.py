@@ -27,7 +27,7 @@ from fieldgrad.engine.train import Learner
 from fieldgrad.neuro import report
 from fieldgrad.neuro.augment import Augmenter, RotateScale, nnunet_transforms
 from fieldgrad.neuro.datasets import Dataset, load_mni152, open_dataset
-from fieldgrad.neuro.io import write_labels
+from fieldgrad.neuro.io import label_dtype, write_labels
 from fieldgrad.neuro.metrics import evaluate, volumes, write_tsv
 from fieldgrad.neuro.plan import fingerprint, make_plan
 from fieldgrad.neuro.resample import resample_labels_onto
@@ -94,22 +94,34 @@ def train_on_dataset(
     Returns
     -------
     str
-        The plan, the validation scores, and where the files are.
+        What was trained, the validation scores, and how to go on.
+
+    Raises
+    ------
+    FileError
+        If a file of the data set is missing or damaged.
+    DataError
+        If there are fewer than two cases, a case cannot be used, or the data have changed since
+        the run to be continued began.
+
+    Notes
+    -----
+    The prepared cases are held in memory, 4 bytes per voxel and channel and 1 for the labels: 100
+    brains of 256³ voxels need 8 GB.
     """
     data = open_dataset(dataset)
-    plan = make_plan(fingerprint(data), base_features=base_features)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    plan.save(run_dir / "plan.json")
-    log.info("%s", plan)
-
     names = [case.name for case in data.cases]
     train_names, test_names = split_cases(names, held_back, seed)
+    plan = make_plan(fingerprint(data), base_features=base_features)
     checksum = data.digest()
-    _write_json(
-        {"sha256": checksum, "train": train_names, "held back": test_names}, run_dir / "data.json"
-    )
+    record = {"sha256": checksum, "train": train_names, "held back": test_names}
+    _refuse_other_data(record, run_dir / "data.json", data.folder)
+    plan.save(run_dir / "plan.json")
+    _write_json(record, run_dir / "data.json")
+    log.info("%s", plan)
+
     manual_seed(seed)
-    settings = {
+    settings: dict[str, Any] = {
         "in_channels": len(data.channels),
         "n_classes": len(data.labels) + 1,
         "features": plan.features,
@@ -121,7 +133,7 @@ def train_on_dataset(
         UNet(**settings),
         settings,
         Preparation(
-            spacing=_three(plan.spacing),
+            spacing=(plan.spacing[0], plan.spacing[1], plan.spacing[2]),
             patch_size=_three(plan.patch_size),
             channels=tuple(
                 Normalization(kind, s.low, s.high, s.mean, s.std)
@@ -167,15 +179,17 @@ def train_on_dataset(
     plot_history(learner, run_dir / "training.png")
     last = learner.history[-1]
     scores = "\n".join(
-        f"  {key.removeprefix('dice_'):<20}{value:8.3f}"
+        f"  {'mean' if key == 'dice' else key.removeprefix('dice_'):<20}{value:8.3f}"
         for key, value in last.items()
-        if "dice" in key
+        if key.startswith("dice")
     )
     return (
         f"\nTrained {segmenter.network.n_parameters():,} weights for {learner.step} steps "
-        f"({last['seconds']:.0f} s) on {len(train_names)} cases.\n"
-        f"Dice over the middle patches of the {len(test_names)} held-back cases:\n{scores}\n\n"
-        f"Evaluate whole images: fieldgrad neuro evaluate {dataset} -m {run_dir}/model.safetensors\n"
+        f"({last['seconds']:.0f} s).\n"
+        f"Cases: {len(train_names)} trained on, {len(test_names)} held back. Dice over the middle "
+        f"patches of those held back:\n{scores}\n\n"
+        f"Evaluate whole images: fieldgrad neuro evaluate {dataset} -m "
+        f"{run_dir / 'model.safetensors'}\n"
     )
 
 
@@ -213,9 +227,18 @@ def evaluate_dataset(
     Raises
     ------
     DataError
-        If the model knows of no held-back case of this data set.
+        If the model knows of no held-back case of this data set, or the data set has channels or
+        labels that the model has not.
     """
     data = open_dataset(dataset)
+    strange = [
+        f"{value} ({name})" for value, name in data.labels.items() if value not in segmenter.labels
+    ]
+    if strange:
+        raise DataError(
+            f"{dataset} has labels that the model does not give: {', '.join(strange)}; it gives "
+            f"{', '.join(map(str, segmenter.labels))}.\nEvaluate it on data with its own labels."
+        )
     held_back = set(json.loads(segmenter.about.get("held back", "[]")))
     cases = [case for case in data.cases if all_cases or case.name in held_back]
     if not cases:
@@ -241,6 +264,15 @@ def _write_json(content: Mapping[str, Any], path: Path) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def _refuse_other_data(record: Mapping[str, Any], path: Path, dataset: Path) -> None:
+    """Compare with what the run wrote when it began: continued, it must keep its split and data."""
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != record:
+        raise DataError(
+            f"{dataset} has changed since the run in {path.parent} began ({path.name} differs).\n"
+            "Restore the data, or start a new run in another folder (--out)."
+        )
+
+
 def _prepare(data: Dataset, segmenter: Segmenter, name: str) -> tuple[Array, Array]:
     """One case as the network sees it: intensities and consecutive classes."""
     case = next(case for case in data.cases if case.name == name)
@@ -248,7 +280,7 @@ def _prepare(data: Dataset, segmenter: Segmenter, name: str) -> tuple[Array, Arr
     assert truth is not None
     scan, grid = segmenter.preparation.apply(images)
     labels = resample_labels_onto(truth, grid).data
-    table = np.zeros(max(segmenter.labels) + 1, np.uint8)
+    table = np.zeros(max(segmenter.labels) + 1, label_dtype(len(segmenter.labels)))
     table[list(segmenter.labels)] = np.arange(1, len(segmenter.labels) + 1)
     return scan, table[labels]
 
@@ -394,8 +426,8 @@ def _template_summary(
     lines = [
         "",
         "The real MNI152 T1 template, segmented by a network trained on synthetic images alone:",
-        f"a U-Net of {segmenter.network.n_parameters():,} weights, trained for {learner.step} steps "
-        f"({learner.history[-1]['seconds']:.0f} s) on",
+        f"a U-Net of {segmenter.network.n_parameters():,} weights, trained for {learner.step} "
+        f"steps ({learner.history[-1]['seconds']:.0f} s) on",
         "images synthesized from the template's tissue map. Dice against the template's own maps:",
         "",
         f"  {'tissue':<14}" + "".join(f"{grid:>8}" for grid in scores),

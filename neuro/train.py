@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine import Tensor
 from fieldgrad.engine.data import Loader
+from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.optim import AdamW, Optimizer
 from fieldgrad.engine.train.callbacks import (
@@ -163,7 +164,7 @@ def fit_segmenter(
     budget : str
         Such as "20 epochs", "500 steps" or "10min".
     run_dir : Path
-        Folder for log.csv, the checkpoints and model.safetensors.
+        Folder for history.csv, the checkpoints and model.safetensors.
     optimizer : callable
         Parameters to optimizer.
     schedule : callable
@@ -230,7 +231,22 @@ def split_cases(names: Sequence[str], held_back: float, seed: int) -> tuple[list
     -------
     train, test : list of str
         In alphabetical order.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two cases, or `held_back` is not between 0 and 1.
     """
+    if not 0 < held_back < 1:
+        raise DataError(
+            f"held_back is {held_back:g}; expected a number between 0 and 1, such as 0.2 to train "
+            "on four fifths of the cases and evaluate on the others."
+        )
+    if len(names) < 2:
+        raise DataError(
+            f"labeled cases: {len(names)} ({', '.join(names)}); expected at least two, one to "
+            "train on and one to evaluate on.\nLabel another scan and add it."
+        )
     ordered = sorted(names)
     n_test = min(max(round(held_back * len(ordered)), 1), len(ordered) - 1)
     chosen = set(np.random.default_rng(seed).permutation(len(ordered))[:n_test].tolist())

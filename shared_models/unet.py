@@ -2,11 +2,12 @@
 
 References
 ----------
-Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI
-2015, arXiv:1505.04597, fig. 1.
+Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015, arXiv:1505.04597, fig. 1.
 Isensee, Jaeger, Kohl, Petersen, Maier-Hein, "nnU-Net: a self-configuring method for deep
-learning-based biomedical image segmentation", Nature Methods 18 (2021), doi:10.1038/s41592-020-01008-z:
-strided convolutions for pooling, instance normalization, leaky ReLU, deep supervision.
+learning-based biomedical image segmentation", Nature Methods 18 (2021),
+doi:10.1038/s41592-020-01008-z: strided convolutions for pooling, instance normalization, leaky
+ReLU, deep supervision.
 """
 
 import math
@@ -58,9 +59,10 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """U-Net with n spatial axes.
 
-    The encoder halves the resolution from stage to stage by strided convolutions; the decoder doubles
-    it by transposed convolutions, joins the encoder's map of that resolution, and convolves. A 1x1
-    convolution gives the logits. With deep supervision every decoder stage gives logits while training.
+    The encoder halves the resolution from stage to stage by strided convolutions; the decoder
+    doubles it by transposed convolutions, joins the encoder's map of that resolution, and
+    convolves. A 1x1 convolution gives the logits. With deep supervision every decoder stage gives
+    logits while training.
 
     Parameters
     ----------
@@ -80,6 +82,11 @@ class UNet(nn.Module):
         Convolution blocks per stage, in encoder and decoder.
     deep_supervision : bool, default False
         While training, return the logits of all decoder stages, finest first.
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two stages, or kernels or strides are missing for some.
 
     Examples
     --------
@@ -110,6 +117,10 @@ class UNet(nn.Module):
             n_axes = len(kernel_sizes[0])
         kernels = kernel_sizes or [(3,) * n_axes] * n_stages
         steps = strides or [(1,) * n_axes] + [(2,) * n_axes] * (n_stages - 1)
+        if n_stages < 2:
+            raise ShapeError(
+                f"UNet: features = {tuple(features)} makes {n_stages} stage; expected at least two."
+            )
         if not len(kernels) == len(steps) == n_stages:
             raise ShapeError(
                 f"UNet: {n_stages} stages by features = {tuple(features)}, but {len(kernels)} "
@@ -152,14 +163,19 @@ class UNet(nn.Module):
         Returns
         -------
         Tensor or list of Tensor
-            Shape (batch, n_classes, spatial…). With deep supervision, while training: a list, finest
-            first, each further entry smaller by that stage's stride.
+            Shape (batch, n_classes, spatial…). With deep supervision, while training: a list,
+            finest first, each further entry smaller by that stage's stride.
 
         Raises
         ------
         ShapeError
-            If a spatial size does not divide.
+            If the number of axes is not that of the network, or a spatial size does not divide.
         """
+        if x.ndim != 2 + len(self.divisor):
+            raise ShapeError(
+                f"UNet: x has shape {x.shape}; expected (batch, channel) and {len(self.divisor)} "
+                "spatial axes. Add missing axes with reshape, or choose another n_axes."
+            )
         for axis, (n, d) in enumerate(zip(x.shape[2:], self.divisor, strict=True)):
             if n % d:
                 raise ShapeError(
