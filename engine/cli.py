@@ -231,7 +231,7 @@ def carry_out(loaded: Recipe, folder: Path, *, resume: bool) -> None:
     except KeyboardInterrupt:
         again = f"fieldgrad run {folder / 'recipe.toml'} --out {folder} --resume"
         errors.print(f"\nStopped. Continue with: {again}", highlight=False, soft_wrap=True)
-        raise
+        raise typer.Exit(130) from None
     if result is not None:
         console.print(result, highlight=False, soft_wrap=True)
     console.print(f"Results are in {folder}", highlight=False)

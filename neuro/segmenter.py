@@ -58,7 +58,18 @@ class Normalization:
             )
 
     def apply(self, data: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalize the intensities of one channel, shape (n0, n1, n2)."""
+        """Normalize the intensities of one channel.
+
+        Parameters
+        ----------
+        data : ndarray of shape (n0, n1, n2)
+            The intensities.
+
+        Returns
+        -------
+        ndarray of shape (n0, n1, n2)
+            Normalized, float32.
+        """
         if self.kind == "zscore":
             return zscore(data)
         if self.kind == "zscore-nonzero":
@@ -243,7 +254,11 @@ class Segmenter:
         ----------
         images : sequence of Image
             The channels of one scan.
-        overlap, mirror, progress
+        overlap : float, default 0.5
+            As for `predict`.
+        mirror : bool, default False
+            As for `predict`.
+        progress : callable, optional
             As for `predict`.
 
         Returns
@@ -275,7 +290,18 @@ class Segmenter:
             return softmax(self.network(Tensor(batch)), axis=1).numpy()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, whole or not at all."""
+        """Write the model file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            The .safetensors file.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written.
+        """
         description = {
             "settings": self.settings,
             "preparation": asdict(self.preparation),

@@ -24,6 +24,7 @@ from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import AdamW, Optimizer
 from fieldgrad.engine.train import Learner
+from fieldgrad.engine.train.budget import Plan as BudgetPlan
 from fieldgrad.neuro import report
 from fieldgrad.neuro.augment import Augmenter, RotateScale, nnunet_transforms
 from fieldgrad.neuro.datasets import Dataset, load_mni152, open_dataset
@@ -109,6 +110,7 @@ def train_on_dataset(
     The prepared cases are held in memory, 4 bytes per voxel and channel and 1 for the labels: 100
     brains of 256³ voxels need 8 GB.
     """
+    BudgetPlan(budget, steps_per_epoch)  # a mistake in it shall not wait for the data
     data = open_dataset(dataset)
     names = [case.name for case in data.cases]
     train_names, test_names = split_cases(names, held_back, seed)

@@ -59,7 +59,22 @@ class SyntheticPairs:
         return len(self.maps)
 
     def item(self, index: int, rng: np.random.Generator) -> Pair:
-        """Make a pair: image (1, p0, p1, p2), classes (p0, p1, p2)."""
+        """Make a pair from one label map.
+
+        Parameters
+        ----------
+        index : int
+            Which label map.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        image : ndarray of shape (1, p0, p1, p2)
+            Intensities, float32.
+        classes : ndarray of shape (p0, p1, p2)
+            Class of each voxel, int32.
+        """
         image, target, _ = self.synthesizer(self.maps[index], rng)
         return image[None], target.astype(np.int32)
 
@@ -97,7 +112,22 @@ class RandomPatches:
         return len(self.scans)
 
     def item(self, index: int, rng: np.random.Generator) -> Pair:
-        """Cut and augment a patch: image (n_channels, p0, p1, p2), classes (p0, p1, p2)."""
+        """Cut and augment a patch of one scan.
+
+        Parameters
+        ----------
+        index : int
+            Which scan.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        image : ndarray of shape (n_channels, p0, p1, p2)
+            Intensities, float32.
+        classes : ndarray of shape (p0, p1, p2)
+            Class of each voxel, int32.
+        """
         scan, classes = self.scans[index], self.classes[index]
         start = choose_patch(classes.shape, self.input_size, rng, locations=self.locations[index])
         # Scans are padded with their darkest value, which is background for every normalization.
@@ -133,7 +163,22 @@ class CenterPatches:
         return len(self.scans)
 
     def item(self, index: int, rng: np.random.Generator) -> Pair:
-        """Cut the patch: image (n_channels, p0, p1, p2), classes (p0, p1, p2)."""
+        """Cut the patch out of one scan.
+
+        Parameters
+        ----------
+        index : int
+            Which scan.
+        rng : numpy.random.Generator
+            Not used.
+
+        Returns
+        -------
+        image : ndarray of shape (n_channels, p0, p1, p2)
+            Intensities, float32.
+        classes : ndarray of shape (p0, p1, p2)
+            Class of each voxel, int32.
+        """
         scan, classes = self.scans[index], self.classes[index]
         start = [(n - p) // 2 for n, p in zip(classes.shape, self.patch_size, strict=True)]
         image = extract_patch(scan, start, self.patch_size, fill=float(scan.min()))
