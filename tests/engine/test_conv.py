@@ -66,11 +66,12 @@ def test_float32_is_within_rounding_of_the_reference(case, method, switches):
     x, weight, bias, g, attributes = arrays(case)
     y, _, grad_weight, grad_bias = everything(case)
     exact = [a.astype(np.float64) for a in (x, weight, bias, g)]
-    # Sums of up to 2,619 products of order 1: errors grow like the square root of their number.
-    assert relative_error(y, REFERENCES["conv"](*exact[:3], **attributes)) < 2e-6
+    # Sums of up to 2,619 products of order 1: errors grow like the square root of their number,
+    # 51 · 2^-24 = 3e-6. With fused multiply-add it is half of that; not every processor has it.
+    assert relative_error(y, REFERENCES["conv"](*exact[:3], **attributes)) < 4e-6
     want = REFERENCES["conv_weight"](exact[0], exact[3], weight.shape[2:], **attributes)
-    assert relative_error(grad_weight, want) < 2e-6
-    assert relative_error(grad_bias, exact[3].sum((0, *range(2, g.ndim)))) < 2e-6
+    assert relative_error(grad_weight, want) < 4e-6
+    assert relative_error(grad_bias, exact[3].sum((0, *range(2, g.ndim)))) < 4e-6
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -135,7 +136,7 @@ def test_shifting_the_input_shifts_the_output(switches):
     for fg.config.conv in ("direct", "winograd"):
         y = fg.conv(x, weight).numpy()
         shifted = fg.conv(x[:, :, 1:, 2:, 3:], weight).numpy()
-        assert relative_error(shifted, y[:, :, 1:, 2:, 3:]) < 2e-6
+        assert relative_error(shifted, y[:, :, 1:, 2:, 3:]) < 4e-6
 
 
 def test_nan_reaches_the_outputs_that_see_it_and_no_other():
