@@ -65,4 +65,4 @@ def scan():
             [0, 0, 0, 1],
         ]
     )
-    return Image(rng.normal(100, 20, (13, 18, 9)).astype(np.float32), affine)
+    return Image(rng.normal(100, 20, (14, 18, 9)).astype(np.float32), affine)
