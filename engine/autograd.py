@@ -1,4 +1,4 @@
-"""Differentiation as functions: grad, value_and_grad, no_grad, and the check against differences."""
+"""Differentiation as functions: grad, value_and_grad, no_grad; a check against differences."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -108,6 +108,16 @@ def grad(
 def value_and_grad(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Any]]:
     """A function that returns function(x, …) and its gradient with respect to x.
 
+    Parameters
+    ----------
+    function : callable
+        Tensor x, and further arguments that are passed on, to a tensor of one element.
+
+    Returns
+    -------
+    callable
+        The same arguments to (value, gradient); the gradient has the shape of x.
+
     Examples
     --------
     >>> import fieldgrad.engine as fg
@@ -183,14 +193,14 @@ def gradcheck(
             return sum(terms[1:], terms[0])
 
     y = scalar(*inputs)
-    if not y.requires_grad:  # linear functions have a constant gradient
-        found = [None] * len(leaves)
-    else:
+    found: list[Tensor | None] = [None] * len(leaves)
+    if y.requires_grad:  # but linear functions have a constant gradient
         found = grad(y, leaves, allow_unused=True)
     directions = [rng.standard_normal(x.shape) for x in leaves]
-    analytic = sum(
-        float((a.data * d).sum()) for a, d in zip(found, directions, strict=True) if a is not None
-    )
+    analytic = 0.0
+    for gradient, direction in zip(found, directions, strict=True):
+        if gradient is not None:
+            analytic += float((gradient.data * direction).sum())
     values = []
     for sign in (1, -1):
         moved = iter(
@@ -202,7 +212,7 @@ def gradcheck(
     error = abs(analytic - numeric)
     if not error <= atol + rtol * max(abs(numeric), abs(analytic), float(np.abs(values[0]))):
         raise GradientError(
-            f"gradcheck, order {order}: the tape gives {analytic:.9g}, differences give {numeric:.9g} "
-            f"in the same direction (eps = {eps})."
+            f"gradcheck, order {order}: the tape gives {analytic:.9g}, differences give "
+            f"{numeric:.9g} in the same direction (eps = {eps})."
         )
     return error

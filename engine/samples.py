@@ -240,9 +240,11 @@ def scatters(rng: np.random.Generator) -> Iterator[Sample]:
         yield (rng.normal(size=shape), rng.integers(0, size, shape)), {"axis": axis, "size": size}
 
 
-# x, weight, whether there is a bias, attributes: 1-D to 3-D, strides, dilation, groups, odd sizes,
-# kernels of one tap along an axis, more padding than the kernel needs, an empty batch.
-CONVS: tuple[tuple[tuple[int, ...], tuple[int, ...], bool, dict[str, Any]], ...] = (
+# Shapes of x and weight, whether there is a bias, attributes.
+ConvCase = tuple[tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]
+# 1-D to 3-D, strides, dilation, groups, odd sizes, kernels of one tap along an axis, more padding
+# than the kernel needs, an empty batch.
+CONVS: tuple[ConvCase, ...] = (
     ((2, 3, 7), (4, 3, 3), True, {}),
     ((1, 1, 9), (2, 1, 4), False, {"stride": 3, "padding": 2}),
     ((2, 2, 5, 6), (3, 2, 3, 3), True, {"padding": 1}),
@@ -266,7 +268,7 @@ def convs(rng: np.random.Generator) -> Iterator[Sample]:
 
 def transposed_convs(rng: np.random.Generator) -> Iterator[Sample]:
     """An input, a weight and perhaps a bias, enlarging."""
-    for x, weight, biased, attributes in (
+    cases: tuple[ConvCase, ...] = (
         ((2, 3, 4), (3, 2, 3), True, {}),
         ((1, 1, 3), (1, 2, 4), False, {"stride": 3, "padding": 1, "output_padding": 2}),
         ((2, 2, 3, 4), (2, 3, 2, 2), True, {"stride": 2}),
@@ -276,7 +278,8 @@ def transposed_convs(rng: np.random.Generator) -> Iterator[Sample]:
         ((1, 2, 2, 2, 2), (2, 1, 1, 3, 3), False, {"stride": (1, 2, 2), "padding": (0, 1, 1)}),
         ((1, 1, 2, 3, 2), (1, 2, 2, 2, 2), False, {"stride": 4, "dilation": (2, 6, 3)}),
         ((0, 2, 3), (2, 2, 2), True, {"stride": 2}),
-    ):
+    )
+    for x, weight, biased, attributes in cases:
         bias = (rng.normal(size=weight[1] * attributes.get("groups", 1)),) if biased else ()
         yield (rng.normal(size=x), rng.normal(size=weight), *bias), attributes
 
@@ -284,7 +287,8 @@ def transposed_convs(rng: np.random.Generator) -> Iterator[Sample]:
 def conv_weights(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and a gradient of its convolution."""
     for x, weight, _, attributes in CONVS:
-        settings = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | attributes
+        settings: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        settings |= attributes
         out = conv_shape(x, weight, **settings)
         kernel_size = {"kernel_size": weight[2:]}
         yield (rng.normal(size=x), rng.normal(size=out)), attributes | kernel_size

@@ -24,8 +24,13 @@ def kaiming_normal(shape: Sequence[int], *, negative_slope: float = 0.0) -> NDAr
     ----------
     shape : sequence of int
         (out, in, kernel…).
-    negative_slope : float
+    negative_slope : float, default 0.0
         Slope of the leaky ReLU that follows.
+
+    Returns
+    -------
+    ndarray of float32
+        Of that shape.
 
     References
     ----------
@@ -44,6 +49,11 @@ def uniform_fan_in(shape: Sequence[int], fan_in: int | None = None) -> NDArray[A
         Shape of the parameter.
     fan_in : int, optional
         Default: from the shape (out, in, kernel…).
+
+    Returns
+    -------
+    ndarray of float32
+        Of that shape.
     """
     bound = 1.0 / math.sqrt(max(_fan_in(shape) if fan_in is None else fan_in, 1))
     return (generator().random(tuple(shape), dtype=np.float32) * 2 - 1) * np.float32(bound)

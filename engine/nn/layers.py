@@ -81,10 +81,12 @@ class Conv(Module):
         Size of the channel axis before and after.
     kernel_size : sequence of int
         Length along each spatial axis.
-    stride, dilation : int or sequence of int, default 1
-        Step between outputs, and between kernel elements.
+    stride : int or sequence of int, default 1
+        Step between outputs along each spatial axis.
     padding : int or sequence of int, optional
         Zeros added on both sides of each axis; default keeps the size at stride 1 (odd kernels).
+    dilation : int or sequence of int, default 1
+        Step between kernel elements.
     groups : int, default 1
         Channels are split into this many groups that do not mix.
     bias : bool, default True
@@ -116,7 +118,8 @@ class Conv(Module):
         self.groups = groups
         if in_channels % groups or out_channels % groups:
             raise ShapeError(
-                f"Conv: {in_channels} and {out_channels} channels do not split into {groups} groups."
+                f"Conv: {in_channels} and {out_channels} channels do not split into {groups} "
+                "groups; expected multiples of it."
             )
         shape = (out_channels, in_channels // groups, *kernel_size)
         self.weight = Parameter(kaiming_normal(shape, negative_slope=negative_slope))
@@ -141,7 +144,17 @@ class Conv(Module):
 
 
 class Conv1d(Conv):
-    """`Conv` over one axis; kernel_size may be an int."""
+    """`Conv` over one axis.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Size of the channel axis before and after.
+    kernel_size : int or sequence of int
+        Length along the spatial axis.
+    **settings : Any
+        Those of `Conv`: stride, padding, dilation, groups, bias, negative_slope.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any
@@ -152,7 +165,17 @@ class Conv1d(Conv):
 
 
 class Conv2d(Conv):
-    """`Conv` over two axes; kernel_size may be an int."""
+    """`Conv` over two axes.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Size of the channel axis before and after.
+    kernel_size : int or sequence of int
+        Length along each spatial axis; one number stands for all.
+    **settings : Any
+        Those of `Conv`: stride, padding, dilation, groups, bias, negative_slope.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any
@@ -163,7 +186,17 @@ class Conv2d(Conv):
 
 
 class Conv3d(Conv):
-    """`Conv` over three axes; kernel_size may be an int."""
+    """`Conv` over three axes.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Size of the channel axis before and after.
+    kernel_size : int or sequence of int
+        Length along each spatial axis; one number stands for all.
+    **settings : Any
+        Those of `Conv`: stride, padding, dilation, groups, bias, negative_slope.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Size, **settings: Any
@@ -215,7 +248,7 @@ class ConvTranspose(Module):
         self.bias = Parameter([0.0] * out_channels) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map x of shape (batch, in_channels, spatial…) to (batch, out_channels, larger spatial…)."""
+        """Map x of shape (batch, in_channels, spatial…) to (batch, out_channels, larger…)."""
         return conv_transpose(
             x,
             self.weight,

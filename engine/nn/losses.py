@@ -51,6 +51,11 @@ def mse_loss(
     reduction : {"mean", "sum", "none"}
         What to do with the elements.
 
+    Returns
+    -------
+    Tensor
+        One number, or the shape of the inputs for reduction "none".
+
     Raises
     ------
     ShapeError
@@ -72,6 +77,11 @@ def l1_loss(
     reduction : {"mean", "sum", "none"}
         What to do with the elements.
 
+    Returns
+    -------
+    Tensor
+        One number, or the shape of the inputs for reduction "none".
+
     Raises
     ------
     ShapeError
@@ -92,6 +102,11 @@ def binary_cross_entropy_with_logits(
         Equal shapes; targets between 0 and 1.
     reduction : {"mean", "sum", "none"}
         What to do with the elements.
+
+    Returns
+    -------
+    Tensor
+        One number, or the shape of the inputs for reduction "none".
 
     Raises
     ------

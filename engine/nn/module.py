@@ -31,9 +31,10 @@ class Parameter(Tensor):
 class Module:
     """Base of layers and models.
 
-    Assign parameters, buffers (arrays that are saved but not trained, through `register_buffer`) and
-    other modules as attributes in ``__init__``, after ``super().__init__()``; say what is computed in
-    ``forward``. Everything else here walks those attributes in the order of their assignment.
+    Assign parameters, buffers (arrays that are saved but not trained, through `register_buffer`)
+    and other modules as attributes in ``__init__``, after ``super().__init__()``; say what is
+    computed in ``forward``. Everything else here walks those attributes in the order of their
+    assignment.
 
     Examples
     --------
@@ -56,7 +57,18 @@ class Module:
         self._forward_hooks: list[Callable[[Module, tuple[Any, ...], Any], Any]] = []
 
     def forward(self, *args: Any) -> Any:
-        """Compute the output; every module says how."""
+        """Compute the output; every module says how.
+
+        Parameters
+        ----------
+        *args : Tensor
+            Inputs of the module.
+
+        Returns
+        -------
+        Tensor
+            Output of the module; several in a tuple or list.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -85,7 +97,15 @@ class Module:
         return lambda: self._forward_hooks.remove(hook)
 
     def register_buffer(self, name: str, values: ArrayLike) -> None:
-        """Keep an array as attribute ``name`` that is saved with the parameters but not trained."""
+        """Keep an array as an attribute that is saved with the parameters but not trained.
+
+        Parameters
+        ----------
+        name : str
+            Name of the attribute.
+        values : array_like
+            Initial values; a copy is kept, in their dtype.
+        """
         setattr(self, name, np.array(values))
         self._buffers.add(name)
 
@@ -97,7 +117,13 @@ class Module:
                 yield name, value
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names."""
+        """This module and all below it, with dotted names.
+
+        Parameters
+        ----------
+        prefix : str, default ""
+            Name of this module, before the names of those below.
+        """
         yield prefix, self
         for name, child in self.children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
@@ -112,22 +138,51 @@ class Module:
                     yield f"{prefix}.{name}" if prefix else name, value
 
     def parameters(self) -> list[Parameter]:
-        """Each parameter once."""
+        """Each parameter once.
+
+        Returns
+        -------
+        list of Parameter
+            In the order of `named_parameters`.
+        """
         return [p for _, p in self.named_parameters()]
 
     def n_parameters(self) -> int:
-        """Number of trained weights."""
+        """Number of trained weights.
+
+        Returns
+        -------
+        int
+            Elements of all parameters, each parameter counted once.
+        """
         return sum(p.size for p in self.parameters())
 
     # ------------------------------------------------------------------ state
     def train(self, mode: bool = True) -> Module:
-        """Switch training behavior (dropout, batch statistics) on; return the module."""
+        """Switch training behavior (dropout, batch statistics) on, here and in all below.
+
+        Parameters
+        ----------
+        mode : bool, default True
+            False switches it off.
+
+        Returns
+        -------
+        Module
+            This module.
+        """
         for _, module in self.named_modules():
             module.training = mode
         return self
 
     def eval(self) -> Module:
-        """Switch to the behavior of a finished model; return the module."""
+        """Switch to the behavior of a finished model, here and in all below.
+
+        Returns
+        -------
+        Module
+            This module.
+        """
         return self.train(False)
 
     def zero_grad(self) -> None:
@@ -136,7 +191,13 @@ class Module:
             p.grad = None
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Copies of parameters and buffers by dotted name."""
+        """Copies of parameters and buffers by dotted name.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For `load_state_dict` or `fieldgrad.engine.checkpoint.save`.
+        """
         return {name: np.array(value) for name, value in self._state()}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
@@ -160,14 +221,15 @@ class Module:
             hint = suggest(unknown[0], own) if unknown else ""
             raise KeyError(
                 f"load_state_dict: {type(self).__name__} misses {missing[:3]} and does not know "
-                f"{unknown[:3]}{hint} ({len(missing)} and {len(unknown)} names). Build the model with "
-                "the settings that the state was saved with."
+                f"{unknown[:3]}{hint} ({len(missing)} and {len(unknown)} names). Build the model "
+                "with the settings that the state was saved with."
             )
         for name, value in own.items():
             if value.shape != state[name].shape:
                 raise ShapeError(
                     f"load_state_dict: {name} has shape {state[name].shape} in the state, but "
-                    f"{value.shape} in {type(self).__name__}. Build the model with the same settings."
+                    f"{value.shape} in {type(self).__name__}. Build the model with the same "
+                    "settings."
                 )
         for name, value in own.items():
             if isinstance(value, Parameter):
@@ -191,7 +253,13 @@ class Module:
         return f"{type(self).__name__}({inside}\n" + "\n".join(lines) + "\n)"
 
     def extra_repr(self) -> str:
-        """Settings to show in the printed module."""
+        """Settings to show in the printed module.
+
+        Returns
+        -------
+        str
+            One line; nothing by default.
+        """
         return ""
 
 
