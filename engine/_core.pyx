@@ -543,21 +543,16 @@ cdef class Op:
     def __init__(self, name, kernel, *, inputs, defaults, n_optional=0, variadic=False,
                  floating=False, differentiable=True, view=False, shape=None, samples=None, aux=(),
                  keeps_dtype=(), composite=None):
-        self.name = name
-        self.kernel = kernel
+        self.name, self.kernel = name, kernel
         self.inputs = tuple(inputs)
         self.defaults = dict(defaults)
         self.attributes = tuple(defaults)
         self.n_optional = n_optional
-        self.variadic = variadic
-        self.floating = floating
+        self.variadic, self.floating, self.view = variadic, floating, view
         self.differentiable = differentiable
-        self.view = view
-        self.shape = shape
-        self.samples = samples
+        self.shape, self.samples, self.composite = shape, samples, composite
         self.aux = tuple(aux)
         self.keeps_dtype = tuple([self.inputs.index(k) for k in keeps_dtype])
-        self.composite = composite
 
     def __repr__(self):
         return f"<op {self.name}>"
@@ -581,29 +576,22 @@ cdef class Op:
             raise ValueError(f"op {self.name}: a second rule, or a rule for a non-differentiable op")
         if fused and self.composite is None:
             raise ValueError(f"op {self.name}: a fused rule needs a composite")
-        code = rule.__code__
-        saves = []
-        for parameter in code.co_varnames[1:code.co_argcount]:
-            if parameter in self.inputs and self.variadic:
-                saves.append(ARRAYS)
-            elif parameter in self.inputs:
-                saves.append(self.inputs.index(parameter))
-            elif parameter in self.defaults:
-                saves.append(parameter)
-            elif parameter in self.aux:
-                saves.append(AUX + self.aux.index(parameter))
-            elif parameter == "out":
-                saves.append(OUT)
-            elif parameter == "needs":
-                saves.append(NEEDS)
-            elif parameter == "shapes" and self.variadic:
-                saves.append(SHAPES)
-            elif parameter.removesuffix("_shape") in self.inputs:
-                saves.append(SHAPE_OF + self.inputs.index(parameter.removesuffix("_shape")))
-            else:
-                raise ValueError(f"op {self.name}: its rule asks for {parameter!r}, which is no input, "
-                                 "attribute, auxiliary array, out, needs or <input>_shape")
-        self.rule, self.saves, self.fused = rule, tuple(saves), fused
+        cdef dict codes = {"out": OUT, "needs": NEEDS}
+        for i, name in enumerate(self.aux):
+            codes[name] = AUX + i
+        for name in self.attributes:
+            codes[name] = name
+        if self.variadic:
+            codes[self.inputs[0]], codes["shapes"] = ARRAYS, SHAPES
+        else:
+            for i, name in enumerate(self.inputs):
+                codes[name], codes[f"{name}_shape"] = i, SHAPE_OF + i
+        asked = rule.__code__.co_varnames[1:rule.__code__.co_argcount]
+        for name in asked:
+            if name not in codes:
+                raise ValueError(f"op {self.name}: its rule asks for {name!r}; it can have "
+                                 f"{', '.join(codes)}")
+        self.rule, self.saves, self.fused = rule, tuple([codes[name] for name in asked]), fused
 
     def __call__(self, *args, **kwargs):
         cdef Py_ssize_t n = len(self.inputs), given = len(args), i

@@ -14,7 +14,7 @@ PACKAGES = ("engine", "shared_models", "neuro", "physics", "chem")
 OTHER_FOLDERS = ("tests", "tutorials", "benchmarks", "docs")
 # Lines a file may have; raising one is a commit of its own, with the reason.
 BUDGET = 600
-BUDGETS = {"engine/_core.pyx": 1050}
+BUDGETS = {"engine/_core.pyx": 1000}
 ROOT_FILES = {
     "pyproject.toml", "meson.build", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
     "CITATION.cff", "Makefile", ".gitignore",
