@@ -248,7 +248,7 @@ def squeeze(x: Tensor, /, axis: int | Sequence[int]) -> Tensor:
     ShapeError
         If one of them is longer than 1.
     """
-    axes = shapes.normalize_axes(axis, x.ndim, "squeeze")  # type: ignore[arg-type]
+    axes = shapes.normalize_axes(axis, x.ndim, "squeeze")
     for a in axes:
         if x.shape[a] != 1:
             raise shapes.ShapeError(f"squeeze: axis {a} of shape {x.shape} is not of length 1.")
