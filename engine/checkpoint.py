@@ -5,13 +5,14 @@ memory, and reading it runs no code.
 """
 
 import os
+import re
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.engine.files import atomic_write
+from fieldgrad.engine.files import atomic_write, write_error
 
 __all__ = ["load", "save"]
 
@@ -83,9 +84,10 @@ def save(
             # None, because safetensors 0.8 writes a broken header for no arrays and empty text.
             save_file(contiguous, temporary, text or None)
         except SafetensorError as error:
-            raise FileError(
-                f"{path} was not written: {error}. Free space, or choose another place.", path
-            ) from error
+            # The library wraps the operating system's error and keeps its number in the text only.
+            number = re.search(r"os error (\d+)", str(error))
+            cause = OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
+            raise write_error(path, cause or OSError(str(error))) from error
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, str]]:
@@ -122,6 +124,10 @@ def load(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, str]]:
     if not os.path.exists(path):
         raise FileError(
             f"{name} does not exist; expected a checkpoint (.safetensors). Check the path.", path
+        )
+    if os.path.isdir(path):
+        raise FileError(
+            f"{name} is a folder; expected a checkpoint (.safetensors). Name a file in it.", path
         )
     try:
         with safe_open(name, framework="numpy") as file:

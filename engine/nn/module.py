@@ -263,27 +263,6 @@ class Module:
         return ""
 
 
-class Sequential(Module):
-    """Modules called one after the other.
-
-    Parameters
-    ----------
-    *modules : Module
-        In the order of the data.
-    """
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        """Pass x through every module."""
-        for _, module in self.children():
-            x = module(x)
-        return x
-
-
 class ModuleList(Module):
     """A list of modules, to be indexed and iterated by the module that holds it.
 
@@ -306,3 +285,22 @@ class ModuleList(Module):
 
     def __getitem__(self, index: int) -> Module:
         return list(self)[index]
+
+
+class Sequential(ModuleList):
+    """Modules called one after the other.
+
+    Parameters
+    ----------
+    *modules : Module
+        In the order of the data.
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__(modules)
+
+    def forward(self, x: Any) -> Any:
+        """Pass x through every module."""
+        for _, module in self.children():
+            x = module(x)
+        return x

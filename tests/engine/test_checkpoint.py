@@ -1,3 +1,4 @@
+import errno
 import os
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_damaged_file_is_named(tmp_path, damage):
 def test_missing_file_and_folder_are_named(tmp_path):
     with pytest.raises(FileError, match="does not exist"):
         checkpoint.load(tmp_path / "none")
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(FileError, match="is a folder"):
         checkpoint.load(tmp_path)
 
 
@@ -83,3 +84,16 @@ def test_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         checkpoint.save(path, {"weight": np.zeros(2)})
     assert os.listdir(tmp_path) == ["a"]
     assert checkpoint.load(path)[0]["weight"].sum() == 2
+
+
+def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*arguments):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(FileError, match="the disk is full") as caught:
+        checkpoint.save(tmp_path / "model.safetensors", {"a": np.zeros(2)})
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())

@@ -80,7 +80,7 @@ def test_a_layer_used_twice_gets_both_gradients():
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     model(fg.tensor(x)).sum().backward()
     w, b = model.first.weight.data, model.first.bias.data
-    g = np.ones((4, 2), np.float32) @ dict(model.second.children())["0"].weight.data
+    g = np.ones((4, 2), np.float32) @ model.second[0].weight.data
     once = x @ w.T + b
     np.testing.assert_allclose(
         model.first.weight.grad.data, g.T @ once + (g @ w).T @ x, rtol=1e-4, atol=1e-5
