@@ -64,5 +64,5 @@ if __name__ == "__main__":
             mine = min(mine, best(call, n))
             if theirs:
                 peers = min(peers, best(theirs[name], n))
-        ratio = f"{peers:.2f} | {peers / mine:.2f}" if theirs else "– | –"
+        ratio = f"{peers:.2f} | {peers / mine:.2f}" if theirs else "- | -"
         print(f"| {name} | {mine:.2f} | {ratio} |")
