@@ -53,9 +53,8 @@ if __name__ == "__main__":
         torch.set_num_threads(1)
         theirs = cases(lambda grad: torch.ones(N, requires_grad=grad))
     peer = f"PyTorch {torch.__version__}" if torch else "PyTorch not installed"
-    print(
-        f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, {peer}\n"
-    )
+    python = platform.python_version()
+    print(f"{platform.machine()}, Python {python}, NumPy {np.__version__}, {peer}\n")
     print("| call | µs | PyTorch, µs | ratio |\n| --- | ---: | ---: | ---: |")
     for name, call in ours.items():
         n = 2_000 if "backward" in name else 20_000
