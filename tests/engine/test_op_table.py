@@ -115,6 +115,35 @@ def test_memory_layout_does_not_matter(name):
             np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", OPS)
+def test_repeated_memory_does_not_matter(name):
+    for inputs, attributes in samples(name):
+        repeated = [
+            np.broadcast_to(x[..., :1], x.shape) if np.ndim(x) and np.size(x) else x for x in inputs
+        ]
+        got = call(name, repeated, attributes).numpy()
+        want = call(name, [np.array(x) for x in repeated], attributes).numpy()
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_incoming_gradients_may_have_any_layout(name):
+    for inputs, attributes in samples(name):
+        found = []
+        for arrange in (np.array, np.asfortranarray, _every_second, lambda g: g):
+            leaves = tensors(inputs)
+            y = call(name, leaves, attributes)
+            g = np.broadcast_to(np.linspace(1, 2, y.shape[-1]) if y.ndim else 1.5, y.shape)
+            if y.requires_grad:
+                y.backward(arrange(g) if y.ndim else g)
+            found.append([x.grad for x in leaves if isinstance(x, fg.Tensor)])
+        for other in found[1:]:
+            for a, b in zip(found[0], other, strict=True):
+                assert (a is None) == (b is None)
+                if a is not None:
+                    np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-11, atol=1e-12)
+
+
 def _every_second(x):
     wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
     wide[..., ::2] = x
