@@ -30,7 +30,7 @@ def test_gradients_of_nothing_have_its_shape():
 def test_ten_million_equal_float32_sum_to_six_digits():
     x = np.full(10_000_000, 0.1, np.float32)
     exact = float(np.float32(0.1)) * 1e7
-    # Equal numbers are the worst case: the rounding within a run of 512 has the same sign everywhere.
+    # Equal numbers are the worst case: rounding within a run of 512 has the same sign everywhere.
     assert fg.sum(x).item() == pytest.approx(exact, rel=1e-6)
     y = np.random.default_rng(0).random(10_000_000, dtype=np.float32)
     assert fg.sum(y).item() == pytest.approx(y.sum(dtype=np.float64), rel=1e-7)
