@@ -27,4 +27,4 @@ def test_segment_a_brain_finds_tissue(tmp_path):
     )
     client.execute()
     text = notebook.cells[-1]["outputs"][0]["text"]
-    assert float(text.split(":")[1]) > 0.6
+    assert float(text.split(":")[1]) > 0.7  # the tutorial says 0.77
