@@ -847,7 +847,7 @@ cdef tuple call_composite(Node node, Tensor g, tuple needs):
     return tuple([next(found) if need else None for need in needs])
 
 
-cdef Tensor sum_to(Tensor g, shape):
+cpdef Tensor sum_to(Tensor g, shape):
     """Undo broadcasting: sum g over the axes along which an input of this shape was repeated."""
     lead = g.ndim - len(shape)
     axes = tuple([i for i in range(g.ndim) if i < lead or shape[i - lead] == 1 != g.shape[i]])

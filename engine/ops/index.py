@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fieldgrad.engine import samples, shapes
-from fieldgrad.engine._core import Tensor
+from fieldgrad.engine._core import sum_to
 from fieldgrad.engine.op import TensorLike, op
 
 
@@ -66,13 +66,7 @@ def _(g, value_shape, index, needs):
     gx = setitem(g, 0.0, index=index) if needs[0] else None
     if not needs[1]:
         return gx, None
-    return gx, _undo_broadcast(g[index], value_shape)
-
-
-def _undo_broadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
-    lead = g.ndim - len(shape)
-    axes = tuple(i for i in range(g.ndim) if i < lead or shape[i - lead] == 1 != g.shape[i])
-    return g.sum(axis=axes, keepdims=True).reshape(shape) if axes else g
+    return gx, sum_to(g[index], value_shape)
 
 
 @op(

@@ -173,3 +173,13 @@ def test_operators_in_place_keep_shape_and_dtype_or_refuse():
     with pytest.raises(DTypeError, match="in place"):
         x += np.ones((3, 2), np.int64)
     assert x.tolist() == [1, 2]
+
+
+def test_assigned_values_get_a_gradient_of_their_own_shape():
+    for shape in ((), (1,), (3,), (1, 3)):
+        v = fg.tensor(np.ones(shape), requires_grad=True)
+        y = fg.tensor(np.zeros(3), requires_grad=True) * 1.0
+        y[None, :] = v
+        y.sum().backward()
+        assert v.grad.shape == shape
+        assert v.grad.data.sum() == 3
