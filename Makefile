@@ -43,7 +43,7 @@ lint: $(INSTALLED) $(LINTERS)
 # The peer that benchmarks compare with lives in an environment of its own, never in ours.
 BENCH := .bench-venv/bin
 bench: .bench-venv/installed
-	for file in benchmarks/*.py; do echo; echo "## $$file"; echo; $(BENCH)/python $$file || exit 1; done
+	$(BENCH)/python -m benchmarks --markdown docs/benchmarks.md --json build/benchmarks.json
 
 .bench-venv/installed: pyproject.toml meson.build $(VENV)/pyvenv.cfg $(wildcard engine/kernels/*)
 	$(RUN)/python -m venv .bench-venv

@@ -1,8 +1,10 @@
-"""How long `import fieldgrad.engine` takes in a fresh interpreter, with NumPy alone beside it."""
+"""How long an import takes in a fresh interpreter."""
 
-import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+
+from benchmarks.runner import Row
 
 CODE = """
 import time
@@ -10,6 +12,7 @@ start = time.perf_counter()
 import {module}
 print(time.perf_counter() - start)
 """
+MODULES = ("numpy", "fieldgrad.engine", "fieldgrad.engine.cli", "fieldgrad.neuro.field")
 
 
 def time_import(module: str, n_runs: int = 7) -> float:
@@ -21,7 +24,7 @@ def time_import(module: str, n_runs: int = 7) -> float:
     return min(float(run.stdout) for run in runs)
 
 
-if __name__ == "__main__":
-    print(f"import time, best of 7, Python {platform.python_version()}, {platform.machine()}")
-    for name in ("numpy", "fieldgrad.engine", "fieldgrad.engine.cli", "fieldgrad.neuro.field"):
-        print(f"{name:24s} {time_import(name):.3f} s")
+def rows(threads: int, seconds: float) -> Iterator[Row]:
+    """NumPy alone, the engine, the command line, a field."""
+    for module in MODULES:
+        yield Row(f"import {module}", time_import(module) * 1e3, "ms")

@@ -1,18 +1,14 @@
-"""How long the steps around the network take: synthesis, augmentation, resampling, tiling.
+"""How long the steps around the network take: synthesis, augmentation, resampling, tiling."""
 
-Made data only. Run with OPENBLAS_NUM_THREADS=1 to see what one core does.
-"""
-
-import platform
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy
 from scipy import ndimage
 
+from benchmarks.runner import Row
 from fieldgrad.neuro.augment import Augmenter, RotateScale, nnunet_transforms
 from fieldgrad.neuro.image import Image
 from fieldgrad.neuro.patches import sliding_window
@@ -62,9 +58,8 @@ def tile_memory() -> tuple[float, float]:
     return peak / 1e6, 4 * (n_classes + 1) * patch[0] * shape[1] * shape[2] / 1e6
 
 
-if __name__ == "__main__":
-    print(f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, "
-          f"SciPy {scipy.__version__}")  # fmt: skip
+def rows(threads: int, seconds: float) -> Iterator[Row]:
+    """Made data only."""
     rng = np.random.default_rng(0)
     labels = head()
     scan = Image(rng.normal(size=SHAPE).astype(np.float32), np.eye(4))
@@ -75,13 +70,14 @@ if __name__ == "__main__":
     pair = rng.normal(size=(1, *size)).astype(np.float32), np.zeros(size, np.uint8)
     augment = Augmenter(transforms)
     up = (0.8, 0.8, 0.8)
-    rows = {
-        "synthesize a pair of 96^3, mean": mean_time(lambda: synthesize(labels.data, rng)),
-        "augment a patch of 96^3, mean": mean_time(lambda: augment(*pair, rng)),
-        "resample 1 -> 0.8 mm, cubic": best_time(lambda: resample(scan, up)),
-        "  the same by scipy.ndimage.zoom": best_time(lambda: ndimage.zoom(scan.data, 1.25), 1),
-        "resample 32 labels 1 -> 0.8 mm": best_time(lambda: resample_labels(labels, up), 3),
-    }
-    for name, seconds in rows.items():
-        print(f"{name:36s} {1e3 * seconds:8.1f} ms")
-    print("tiling: peak {:.1f} MB, promised {:.1f} MB beyond the result".format(*tile_memory()))
+
+    def row(name: str, seconds: float) -> Row:
+        return Row(name, 1e3 * seconds, "ms")
+
+    yield row("synthesize a pair of 96³, mean", mean_time(lambda: synthesize(labels.data, rng)))
+    yield row("augment a patch of 96³, mean", mean_time(lambda: augment(*pair, rng)))
+    yield row("resample 1 → 0.8 mm, cubic", best_time(lambda: resample(scan, up)))
+    yield row("same by scipy.ndimage.zoom", best_time(lambda: ndimage.zoom(scan.data, 1.25), 1))
+    yield row("resample 32 labels 1 → 0.8 mm", best_time(lambda: resample_labels(labels, up), 3))
+    peak, promised = tile_memory()
+    yield Row(f"tiling 33 classes, peak beyond the result (promised {promised:.1f})", peak, "MB")
