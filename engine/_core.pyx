@@ -10,13 +10,16 @@ walk records the second derivative.
 This module knows no op's maths: ops enter ``TABLE`` as ``op.py`` declares them.
 """
 import sys
-from heapq import heappop, heappush
 
 import numpy as np
 
 cimport cython
 cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
+from fieldgrad.engine import _kernels
 from fieldgrad.engine.errors import DTypeError, GradientError, ShapeError
 
 cnp.import_array()
@@ -39,7 +42,8 @@ cdef dict table = TABLE
 cdef long node_count = 0
 cdef object float32 = DEFAULT_FLOAT
 
-# What a rule may ask for, beside attributes (kept by name) and inputs (kept by position >= 0).
+# What a rule may ask for: inputs by position (>= 0), or one of these; from SHAPE_OF, AUX and ATTRIBUTE
+# on, the shape of an input, an auxiliary array, an attribute, by position.
 cdef enum:
     OUT = -1
     NEEDS = -2
@@ -47,6 +51,14 @@ cdef enum:
     SHAPES = -4
     SHAPE_OF = 1000
     AUX = 2000
+    ATTRIBUTE = 3000
+    MAX_SAVED = 16
+
+# Elementwise kernels are called without Python in between: on small arrays the way is the work.
+cdef object Elementwise = _kernels.Elementwise
+ctypedef cnp.ndarray (*elementwise_call)(object kernel, cnp.ndarray a, object b)
+cdef elementwise_call call_elementwise = <elementwise_call>PyCapsule_GetPointer(
+    _kernels.elementwise_call, "fieldgrad.elementwise")
 
 
 cdef class Version:
@@ -64,6 +76,7 @@ cdef str caller_line():
 
 
 @cython.trashcan(True)     # a tape may be longer than the C stack is deep
+@cython.freelist(256)
 cdef class Node:
     """One recorded call: the op, what its rule keeps, and where its inputs came from."""
     cdef readonly Op op
@@ -82,6 +95,7 @@ cdef class Node:
         return f"<Node {self.sequence}: {self.op.name}>"
 
 
+@cython.freelist(256)
 cdef class Tensor:
     """Tensor(data, *, requires_grad=False)\n--\n\nAn array that remembers how it was computed.
 
@@ -144,7 +158,7 @@ cdef class Tensor:
     @property
     def shape(self):
         """Length of each axis."""
-        return np.shape(self.data)
+        return shape_of(self.data)
 
     @property
     def ndim(self):
@@ -459,16 +473,57 @@ cdef inline Tensor wrap(cnp.ndarray data):
     return t
 
 
-cdef cnp.ndarray as_array(data):
+cdef tuple shape_of(cnp.ndarray a):
+    cdef Py_ssize_t i, ndim = cnp.PyArray_NDIM(a)
+    cdef tuple shape = PyTuple_New(ndim)
+    cdef object n
+    for i in range(ndim):
+        n = cnp.PyArray_DIM(a, i)
+        Py_INCREF(n)
+        PyTuple_SET_ITEM(shape, i, n)
+    return shape
+
+
+cdef bint has_shape(cnp.ndarray a, tuple shape):
+    cdef Py_ssize_t i, ndim = cnp.PyArray_NDIM(a)
+    if ndim != len(shape):
+        return False
+    for i in range(ndim):
+        if cnp.PyArray_DIM(a, i) != <Py_ssize_t>shape[i]:
+            return False
+    return True
+
+
+cdef inline bint is_real(cnp.ndarray a):
+    """Whether the dtype is float32 or float64."""
+    return cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE
+
+
+cdef Tensor number(double value, int typenum):
+    """A 0-d tensor of float32 or float64."""
+    cdef cnp.npy_intp none = 0
+    cdef cnp.ndarray a = cnp.PyArray_SimpleNew(0, &none, typenum)
+    if typenum == cnp.NPY_FLOAT:
+        (<float *>cnp.PyArray_DATA(a))[0] = <float>value
+    else:
+        (<double *>cnp.PyArray_DATA(a))[0] = value
+    return wrap(a)
+
+
+cdef cnp.ndarray as_array(object data):
     """The array of a tensor or array as it is; lists and Python numbers with float32 for floats."""
     if isinstance(data, Tensor):
         return (<Tensor>data).data
-    if isinstance(data, np.ndarray):
-        return data
-    array = np.asarray(data)
-    if array.dtype.kind == "O":
-        raise DTypeError(f"tensor: cannot make an array of numbers from {type(data).__name__}; "
-                         "expected an array, a number, or nested lists of equal length.")
+    cdef cnp.ndarray array = data if isinstance(data, np.ndarray) else np.asarray(data)
+    cdef int typenum = cnp.PyArray_TYPE(array)
+    if not (cnp.PyTypeNum_ISNUMBER(typenum) or cnp.PyTypeNum_ISBOOL(typenum)):
+        raise DTypeError(f"tensor: cannot make an array of numbers from {type(data).__name__} (dtype "
+                         f"{array.dtype}); expected an array of numbers, a number, or nested lists of "
+                         "equal length.")
+    if array is data:
+        # Foreign byte order or odd addresses come from files; kernels read neither.
+        return array if cnp.PyArray_ISNOTSWAPPED(array) and cnp.PyArray_ISALIGNED(array) \
+            else array.astype(array.dtype.newbyteorder("="))
     if array.dtype == np.float64 and not isinstance(data, np.generic) \
             and not hasattr(data, "__array__"):
         array = array.astype(DEFAULT_FLOAT)
@@ -510,7 +565,8 @@ cdef Tensor seed_gradient(Tensor y, g):
         if y.size != 1:
             raise ShapeError(f"backward: the tensor has shape {y.shape}; a gradient starts from one "
                              "element. Reduce it (y.sum()), or pass g of the same shape.")
-        return wrap(np.ones(y.shape, y.dtype))
+        return number(1, y.data.descr.type_num) if y.ndim == 0 and is_real(y.data) \
+            else wrap(np.ones(y.shape, y.dtype))
     cdef Tensor t = g if isinstance(g, Tensor) else wrap(np.asarray(g, y.dtype))
     if t.shape != y.shape:
         raise ShapeError(f"backward: g has shape {t.shape}, but the tensor has {y.shape}; expected "
@@ -536,7 +592,10 @@ cdef class Op:
     cdef readonly dict defaults
     cdef readonly int n_optional
     cdef readonly bint variadic, floating, differentiable, view, fused
-    cdef tuple aux, keeps_dtype, saves
+    cdef tuple aux, keeps_dtype
+    cdef int n_saved
+    cdef int[MAX_SAVED] saves      # what the rule asks for, in its order
+    cdef set checked               # calls that the shape rule has accepted
     cdef object __weakref__
     cdef dict __dict__
 
@@ -551,6 +610,7 @@ cdef class Op:
         self.variadic, self.floating, self.view = variadic, floating, view
         self.differentiable = differentiable
         self.shape, self.samples, self.composite = shape, samples, composite
+        self.checked = set()
         self.aux = tuple(aux)
         self.keeps_dtype = tuple([self.inputs.index(k) for k in keeps_dtype])
 
@@ -579,8 +639,8 @@ cdef class Op:
         cdef dict codes = {"out": OUT, "needs": NEEDS}
         for i, name in enumerate(self.aux):
             codes[name] = AUX + i
-        for name in self.attributes:
-            codes[name] = name
+        for i, name in enumerate(self.attributes):
+            codes[name] = ATTRIBUTE + i
         if self.variadic:
             codes[self.inputs[0]], codes["shapes"] = ARRAYS, SHAPES
         else:
@@ -591,15 +651,19 @@ cdef class Op:
             if name not in codes:
                 raise ValueError(f"op {self.name}: its rule asks for {name!r}; it can have "
                                  f"{', '.join(codes)}")
-        self.rule, self.saves, self.fused = rule, tuple([codes[name] for name in asked]), fused
+        if len(asked) >= MAX_SAVED:
+            raise ValueError(f"op {self.name}: its rule asks for {len(asked)} things; at most "
+                             f"{MAX_SAVED - 1} are kept")
+        for i, name in enumerate(asked):
+            self.saves[i] = codes[name]
+        self.rule, self.n_saved, self.fused = rule, len(asked), fused
 
     def __call__(self, *args, **kwargs):
         cdef Py_ssize_t n = len(self.inputs), given = len(args), i
-        if not kwargs and not self.attributes and given == n and not self.n_optional \
+        if not kwargs and not self.defaults and given == n and not self.n_optional \
                 and not self.variadic:
-            if n == 1:
-                return self.unary(args[0])
-            return apply(self, self.lift(args), {})
+            return self.unary(args[0]) if n == 1 else self.pair(args[0], args[1]) if n == 2 \
+                else apply(self, self.lift(args), {})
         if given < n - self.n_optional or given > n + len(self.attributes):
             raise TypeError(f"{self.name}: {given} positional arguments; expected "
                             f"{self.name}({', '.join(self.inputs + self.attributes)})")
@@ -618,18 +682,62 @@ cdef class Op:
         return apply(self, self.lift(args), attributes)
 
     cdef Tensor unary(self, x):
-        cdef Tensor t = x if isinstance(x, Tensor) else wrap(as_array(x))
-        if self.floating and cnp.PyArray_TYPE(t.data) != cnp.NPY_FLOAT \
-                and t.data.dtype.kind not in "fc":
+        cdef Tensor t = x if isinstance(x, Tensor) else wrap(as_array(x)), out
+        if self.floating and not is_real(t.data) and t.data.dtype.kind not in "fc":
             t = t.astype(DEFAULT_FLOAT)
-        return apply(self, (t,), {})
+        if type(self.kernel) is not Elementwise:
+            return apply(self, (t,), {})
+        out = wrap(call_elementwise(self.kernel, t.data, None))
+        if t._requires_grad and fg_recording and self.differentiable:
+            record(self, (t,), None, out, ())
+        return out
+
+    cdef Tensor pair(self, x, y):
+        """Two inputs and no attributes; the short way for elementwise kernels of one real dtype."""
+        cdef Tensor a = None, b = None, out
+        if type(self.kernel) is Elementwise:
+            if isinstance(x, Tensor):
+                a = <Tensor>x
+                if isinstance(y, Tensor):
+                    b = <Tensor>y
+                elif is_real(a.data) and (type(y) is float or type(y) is int):
+                    b = number(y, cnp.PyArray_TYPE(a.data))
+            elif isinstance(y, Tensor):
+                b = <Tensor>y
+                if is_real(b.data) and (type(x) is float or type(x) is int):
+                    a = number(x, cnp.PyArray_TYPE(b.data))
+        if a is None or b is None or not is_real(a.data) \
+                or cnp.PyArray_TYPE(a.data) != cnp.PyArray_TYPE(b.data):
+            return apply(self, self.lift((x, y)), {})
+        out = wrap(call_elementwise(self.kernel, a.data, b.data))
+        if (a._requires_grad or b._requires_grad) and fg_recording and self.differentiable:
+            record(self, (a, b), None, out, ())
+        return out
 
     cdef object binary(self, x, y):
         """x op y for operators: NotImplemented lets Python ask the other operand."""
         if not (isinstance(y, Tensor) or is_scalar(y) or isinstance(y, (np.ndarray, np.generic))) or \
                 not (isinstance(x, Tensor) or is_scalar(x) or isinstance(x, (np.ndarray, np.generic))):
             return NotImplemented
-        return apply(self, self.lift((x, y)), {})
+        return self.pair(x, y)
+
+    cdef check(self, tuple inputs, dict attributes):
+        """Let the shape rule accept the call, once for the same shapes and attributes."""
+        cdef list shapes = [None if t is None else shape_of((<Tensor>t).data) for t in inputs]
+        cdef tuple key = (tuple(shapes), tuple(attributes.values()))
+        try:
+            if key in self.checked:
+                return
+        except TypeError:
+            key = None          # an attribute that cannot be hashed, such as a list
+        if self.variadic:
+            self.shape(shapes, **attributes)
+        else:
+            self.shape(*shapes, **attributes)
+        if key is not None:
+            if len(self.checked) > 4096:
+                self.checked.clear()
+            self.checked.add(key)
 
     cdef tuple lift(self, tuple args):
         """Tensors of one dtype from tensors, arrays and numbers.
@@ -690,21 +798,13 @@ cdef class Op:
 
 cdef Tensor apply(Op op, tuple inputs, dict attributes):
     """Run the op's kernel and, if a gradient will be wanted, record the call."""
-    cdef Py_ssize_t n = len(inputs), i
-    cdef Tensor x, y, out
+    cdef Py_ssize_t n = len(inputs)
+    cdef Tensor x, out
     cdef bint wanted = False
     cdef tuple aux = ()
     if op.shape is not None:
-        shapes = [None if t is None else np.shape((<Tensor>t).data) for t in inputs]
-        if op.variadic:
-            op.shape(shapes, **attributes)
-        else:
-            op.shape(*shapes, **attributes)
-    if n == 2 and not attributes and inputs[1] is not None:
-        x, y = <Tensor>inputs[0], <Tensor>inputs[1]
-        result = op.kernel(x.data, y.data)
-        wanted = x._requires_grad or y._requires_grad
-    elif n == 1 and not op.variadic:
+        op.check(inputs, attributes)
+    if n == 1 and not op.variadic:
         x = <Tensor>inputs[0]
         result = op.kernel(x.data, **attributes) if attributes else op.kernel(x.data)
         wanted = x._requires_grad
@@ -733,57 +833,58 @@ cdef bint shares_memory(cnp.ndarray a, cnp.ndarray b):
 
 
 cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
+    """Put a node on out: edges to the inputs that want a gradient, and what the rule asked for."""
     global node_count
     cdef Py_ssize_t n = len(inputs), i
     cdef Node node = Node.__new__(Node)
     cdef Tensor x
-    cdef list edges = [None] * n
-    cdef list saved
+    cdef tuple edges, saved
+    cdef object item
     cdef bint broadcast = False
     cdef int code
     if op.rule is None:
         raise GradientError(f"{op.name} has no gradient rule yet; detach its input, or add a rule with "
                             f"@{op.name}.vjp.")
+    edges = PyTuple_New(n)
     for i in range(n):
-        if inputs[i] is None:
-            continue
-        x = <Tensor>inputs[i]
-        if x._requires_grad:
-            edges[i] = x if x.node is None else x.node
-        if not broadcast:
-            broadcast = not cnp.PyArray_SAMESHAPE(x.data, out.data)
+        item = None
+        if inputs[i] is not None:
+            x = <Tensor>inputs[i]
+            if x._requires_grad:
+                item = x if x.node is None else x.node
+            broadcast = broadcast or not cnp.PyArray_SAMESHAPE(x.data, out.data)
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(edges, i, item)
     node.op = op
-    node.edges = tuple(edges)
+    node.edges = edges
     if broadcast:
-        node.shapes = tuple([None if t is None else np.shape((<Tensor>t).data) for t in inputs])
-    saved = []
-    for key in op.saves:
-        if type(key) is str:
-            saved.append(attributes[key])
-            continue
-        code = key
-        if code >= AUX:
-            saved.append(aux[code - AUX])
+        node.shapes = tuple([None if t is None else shape_of((<Tensor>t).data) for t in inputs])
+    saved = PyTuple_New(op.n_saved)
+    for i in range(op.n_saved):
+        code = op.saves[i]
+        item = None
+        if code >= ATTRIBUTE:
+            item = attributes[op.attributes[code - ATTRIBUTE]]
+        elif code >= AUX:
+            item = aux[code - AUX]
         elif code >= SHAPE_OF:
-            saved.append(None if inputs[code - SHAPE_OF] is None
-                         else np.shape((<Tensor>inputs[code - SHAPE_OF]).data))
+            if inputs[code - SHAPE_OF] is not None:
+                item = shape_of((<Tensor>inputs[code - SHAPE_OF]).data)
         elif code >= 0:
-            x = inputs[code]
-            saved.append(x)
-            if x is not None and x.version is not None:
-                node.versions += x.version.count
+            item = inputs[code]
+            if item is not None and (<Tensor>item).version is not None:
+                node.versions += (<Tensor>item).version.count
         elif code == ARRAYS:
-            saved.append(inputs)
+            item = inputs
         elif code == SHAPES:
-            saved.append(tuple([np.shape((<Tensor>t).data) for t in inputs]))
+            item = tuple([shape_of((<Tensor>t).data) for t in inputs])
         elif code == OUT:
-            saved.append(None)
             node.out = out.data
             node.out_version = shared_version(out)
             node.versions += node.out_version.count
-        else:
-            saved.append(None)
-    node.saved = tuple(saved)
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(saved, i, item)
+    node.saved = saved
     if op.fused:
         node.inputs = inputs
         node.attributes = attributes
@@ -795,206 +896,4 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     out._requires_grad = True
 
 
-# ---------------------------------------------------------------------------------- backward
-
-cdef check_versions(Node node):
-    """Refuse to use saved values that were overwritten since the op ran."""
-    cdef long now = 0
-    cdef str where = None
-    cdef Version v
-    for value, key in zip(node.saved, node.op.saves):
-        if type(key) is not str and 0 <= key < SHAPE_OF and value is not None:
-            v = (<Tensor>value).version
-            if v is not None:
-                now += v.count
-                where = v.where or where
-    if node.out_version is not None:
-        now += node.out_version.count
-        where = node.out_version.where or where
-    if now != node.versions:
-        made = f" (recorded at {node.where})" if node.where else ""
-        raise GradientError(f"backward of {node.op.name}{made} needs a tensor that was changed in place "
-                            f"afterwards, at {where}. Assign to a copy (y = x * 1), or move the "
-                            "assignment before the op.")
-
-
-cdef tuple call_rule(Node node, Tensor g, tuple needs, bint create_graph):
-    """The gradients of one node's inputs."""
-    cdef Op op = node.op
-    cdef list arguments = [g]
-    cdef Tensor out
-    for value, key in zip(node.saved, op.saves):
-        if key == OUT:
-            out = wrap(node.out)
-            if create_graph:
-                out.node, out._requires_grad = node, True
-            value = out
-        elif key == NEEDS:
-            value = needs
-        arguments.append(value)
-    gradients = op.rule(*arguments)
-    if op.variadic or type(gradients) is tuple or type(gradients) is list:
-        return tuple(gradients)
-    return (gradients,)
-
-
-cdef tuple call_composite(Node node, Tensor g, tuple needs):
-    """The same through the op's composite, recorded: how a fused op is differentiated twice."""
-    cdef list aliases = [None if t is None else (<Op>table["alias"])(t) for t in node.inputs]
-    y = node.op.composite(*aliases, **node.attributes)
-    wanted = [a for a, need in zip(aliases, needs) if need]
-    found = iter(walk((y,), (g,), wanted, True, True))
-    return tuple([next(found) if need else None for need in needs])
-
-
-cpdef Tensor sum_to(Tensor g, shape):
-    """Undo broadcasting: sum g over the axes along which an input of this shape was repeated."""
-    lead = g.ndim - len(shape)
-    axes = tuple([i for i in range(g.ndim) if i < lead or shape[i - lead] == 1 != g.shape[i]])
-    if axes:
-        g = (<Op>table["sum"])(g, axis=axes, keepdims=True)
-    return (<Op>table["reshape"])(g, shape=shape) if lead else g
-
-
-cdef set needed_nodes(tuple roots, dict wanted):
-    """Nodes on a path from the roots to a wanted tensor."""
-    cdef set seen = set(), needed = set()
-    cdef list order = [], stack = [t.node for t in roots if (<Tensor>t).node is not None]
-    cdef Node node
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        order.append(node)
-        for edge in node.edges:
-            if type(edge) is Node:
-                stack.append(edge)
-    order.sort(key=lambda item: (<Node>item).sequence)
-    for node in order:
-        if node in wanted:
-            needed.add(node)
-            continue
-        for edge in node.edges:
-            if edge is not None and (edge in needed or edge in wanted):
-                needed.add(node)
-                break
-    return needed
-
-
-cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint retain):
-    """Run the tape backwards from roots.
-
-    Without ``wanted`` the gradients are added to the leaves' ``grad`` and an empty list returns;
-    with it, the gradients of those tensors return in order (None where there is no path).
-    """
-    global fg_recording
-    cdef dict grads = {}, targets = {}
-    cdef list heap = []
-    cdef set needed = None
-    cdef Node node
-    cdef Tensor g, t
-    cdef tuple needs, gradients
-    cdef int recording = fg_recording
-    if wanted is not None:
-        for t in wanted:
-            targets[t if t.node is None else t.node] = None
-        needed = needed_nodes(roots, targets)
-    for t, g in zip(roots, seeds):
-        if not t._requires_grad:
-            raise GradientError("backward: the tensor does not depend on anything that requires a "
-                                "gradient. Set requires_grad=True on an input, and compute outside "
-                                "no_grad().")
-        deliver(t if t.node is None else t.node, g, grads, targets, heap, needed, wanted is None,
-                create_graph)
-    fg_recording = create_graph
-    try:
-        while heap:
-            node = heappop(heap)[1]
-            g = <Tensor>grads.pop(node)
-            if needed is not None and node in targets:
-                targets[node] = g
-            if needed is None:
-                needs = tuple([edge is not None for edge in node.edges])
-            else:
-                needs = tuple([edge is not None and (edge in needed or edge in targets)
-                               for edge in node.edges])
-                if True not in needs:
-                    continue
-            if node.saved is None:
-                raise GradientError(f"backward of {node.op.name}: this part of the tape was already "
-                                    "used. Call backward(retain_graph=True) the first time to go "
-                                    "through it twice.")
-            check_versions(node)
-            gradients = call_composite(node, g, needs) if create_graph and node.op.fused \
-                else call_rule(node, g, needs, create_graph)
-            if len(gradients) != len(node.edges):
-                raise GradientError(f"the rule of {node.op.name} gave {len(gradients)} gradients for "
-                                    f"{len(node.edges)} inputs; expected one (or None) for each.")
-            for i, edge in enumerate(node.edges):
-                if not needs[i] or gradients[i] is None:
-                    continue
-                g = <Tensor>gradients[i]
-                if node.shapes is not None and g.shape != node.shapes[i]:
-                    g = sum_to(g, node.shapes[i])
-                if fg_anomaly and np.isnan(g.data).any():
-                    raise GradientError(f"backward of {node.op.name} (recorded at {node.where}) gave NaN "
-                                        f"in the gradient of its input {i}.")
-                deliver(edge, g, grads, targets, heap, needed, wanted is None, create_graph)
-            if not retain:
-                node.saved = node.inputs = node.out = None
-    finally:
-        fg_recording = recording
-    if wanted is None:
-        return []
-    return [targets[t if (<Tensor>t).node is None else (<Tensor>t).node] for t in wanted]
-
-
-cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bint accumulate,
-             bint create_graph):
-    """Add g to what has arrived at a node or leaf."""
-    cdef Tensor leaf, before
-    if type(edge) is Node:
-        if needed is not None and edge not in needed:
-            return
-        before = grads.get(edge)
-        if before is None:
-            heappush(heap, (-(<Node>edge).sequence, edge))
-            grads[edge] = g
-        else:
-            grads[edge] = (<Op>table["add"])(before, g)
-        return
-    leaf = <Tensor>edge
-    if accumulate:
-        if leaf.grad is not None:
-            leaf.grad = (<Op>table["add"])(leaf.grad, g)
-        else:
-            # Rules may hand the same array to several leaves; each leaf owns its gradient.
-            leaf.grad = g if create_graph else wrap(g.data.copy(order="K"))
-    elif leaf in targets:
-        before = targets[leaf]
-        targets[leaf] = g if before is None else (<Op>table["add"])(before, g)
-
-
-# ---------------------------------------------------------------------------------- for autograd.py
-
-def gradients(roots, seeds, wanted, create_graph, retain_graph):
-    """Gradients of the roots, weighted by seeds, for the wanted tensors (None without a path)."""
-    seeds = tuple([seed_gradient(y, g) for y, g in zip(roots, seeds)])
-    return walk(tuple(roots), seeds, list(wanted), create_graph, retain_graph or create_graph)
-
-
-def set_recording(bint value):
-    """Switch recording in this thread; return the previous setting."""
-    global fg_recording
-    before = bool(fg_recording)
-    fg_recording = value
-    return before
-
-
-def set_anomaly(bint value):
-    """Switch anomaly mode in this thread; return the previous setting."""
-    global fg_anomaly
-    before = bool(fg_anomaly)
-    fg_anomaly = value
-    return before
+include "_backward.pxi"

@@ -119,10 +119,12 @@ cdef cnp.ndarray new_array(int ndim, const cnp.npy_intp *shape, int typenum, con
     cdef Buffer buffer
     cdef cnp.ndarray out
     if <size_t>size < POOL_FROM:
-        return cnp.PyArray_New(np.ndarray, ndim, <cnp.npy_intp *>shape, typenum, strides, NULL, 0,
+        if order == NULL:
+            return cnp.PyArray_SimpleNew(ndim, <cnp.npy_intp *>shape, typenum)
+        return cnp.PyArray_New(cnp.ndarray, ndim, <cnp.npy_intp *>shape, typenum, strides, NULL, 0,
                                0, None)
     buffer = new_buffer(size)
-    out = cnp.PyArray_New(np.ndarray, ndim, <cnp.npy_intp *>shape, typenum, strides, buffer.pointer,
+    out = cnp.PyArray_New(cnp.ndarray, ndim, <cnp.npy_intp *>shape, typenum, strides, buffer.pointer,
                           0, cnp.NPY_ARRAY_WRITEABLE | cnp.NPY_ARRAY_ALIGNED, None)
     cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
     cnp.set_array_base(out, buffer)
@@ -147,6 +149,22 @@ def empty_channels_last(shape, dtype=np.float32):
     """Uninitialized (batch, channel, spatial…) array whose channels are adjacent in memory."""
     ndim = len(shape)
     return empty(shape, dtype, (0, *range(2, ndim), 1)) if ndim > 2 else empty(shape, dtype)
+
+
+def broadcast_to(cnp.ndarray x, tuple shape):
+    """Read-only view of x repeated to a shape that it broadcasts to (as the op has checked)."""
+    cdef cnp.npy_intp dims[MAX_NDIM]
+    cdef cnp.npy_intp strides[MAX_NDIM]
+    cdef int d, ndim = len(shape), lead = ndim - cnp.PyArray_NDIM(x)
+    for d in range(ndim):
+        dims[d] = shape[d]
+        strides[d] = 0 if d < lead or cnp.PyArray_DIM(x, d - lead) != dims[d] \
+            else cnp.PyArray_STRIDE(x, d - lead)
+    cdef cnp.ndarray out = cnp.PyArray_New(cnp.ndarray, ndim, dims, cnp.PyArray_TYPE(x), strides,
+                                           cnp.PyArray_DATA(x), 0, 0, None)
+    cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
+    cnp.set_array_base(out, x)
+    return out
 
 
 def trim():
@@ -292,23 +310,26 @@ cdef class Elementwise:
 
     def __call__(self, cnp.ndarray a, b=None, *attributes, **named):
         cdef double values[2]
-        cdef cnp.ndarray c = <cnp.ndarray>b if self.n_in == 2 else None
-        cdef int typenum = cnp.PyArray_TYPE(a), i = 0
+        cdef int i = 0
         values[0] = values[1] = 0
         if self.n_in == 1 and b is not None:
-            values[0] = b
-            i = 1
-        for value in attributes or named.values():
+            attributes, b = (b, *attributes), None
+        attributes += tuple(named.values())
+        for value in attributes:
             values[i] = value
             i += 1
+        return self.call(a, None if b is None else <cnp.ndarray?>b, values, attributes)
+
+    cdef cnp.ndarray call(self, cnp.ndarray a, cnp.ndarray b, const double *values, tuple attributes):
+        cdef int typenum = cnp.PyArray_TYPE(a)
         if typenum == cnp.NPY_FLOAT:
-            return self.run(self.f32, typenum, a, c, values)
+            return self.run(self.f32, typenum, a, b, values)
         if typenum == cnp.NPY_DOUBLE:
-            return self.run(self.f64, typenum, a, c, values)
+            return self.run(self.f64, typenum, a, b, values)
         if self.ufunc is None:
             raise TypeError(f"{self.name}: dtype {a.dtype} is not supported; "
                             "convert with .astype(float32) or .astype(float64)")
-        out = self.ufunc(a, *(() if c is None else (c,)), *attributes, *named.values())
+        out = self.ufunc(a, *(() if b is None else (b,)), *attributes)
         return out if isinstance(out, np.ndarray) else np.asarray(out)
 
     cdef cnp.ndarray run(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b,
@@ -382,6 +403,16 @@ cdef class Elementwise:
             fg_walk(loop, ndim, walk_shape, pa, strides[0], pb, strides[1], po, strides[2],
                     attributes)
         return out
+
+
+cdef cnp.ndarray call_elementwise(object kernel, cnp.ndarray a, object b):
+    cdef double values[2]
+    values[0] = values[1] = 0
+    return (<Elementwise>kernel).call(a, <cnp.ndarray>b, values, ())
+
+
+# The same for _core.pyx, without Python between: takes an Elementwise, an array, an array or None.
+elementwise_call = PyCapsule_New(<void *>call_elementwise, "fieldgrad.elementwise", NULL)
 
 
 # ------------------------------------------------------------------------------ reductions

@@ -240,7 +240,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "astype": lambda x, dtype: x.astype(dtype),
     "reshape": lambda x, shape: x.reshape(shape),
     "permute_dims": lambda x, axes: x.transpose(axes),
-    "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
+    "broadcast_to": lambda x, shape: _kernels.broadcast_to(x, tuple(shape)),
     "flip": lambda x, axis: np.flip(x, axis),
     "pad": _pad,
     "concat": _concat,

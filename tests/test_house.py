@@ -23,9 +23,9 @@ SOURCES = sorted(
     file
     for top in (*PACKAGES, *OTHER_FOLDERS)
     for file in (ROOT / top).rglob("*")
-    if file.suffix in (".py", ".pyx", ".pyi", ".c", ".h", ".md", ".toml", ".ipynb")
+    if file.suffix in (".py", ".pyx", ".pxi", ".pyi", ".c", ".h", ".md", ".toml", ".ipynb")
 )
-CODE = [file for file in SOURCES if file.suffix in (".py", ".pyx", ".pyi", ".c", ".h")]
+CODE = [file for file in SOURCES if file.suffix in (".py", ".pyx", ".pxi", ".pyi", ".c", ".h")]
 PYTHON = [file for file in SOURCES if file.suffix == ".py"]
 INSTALLED = [file for file in PYTHON if file.relative_to(ROOT).parts[0] in PACKAGES]
 

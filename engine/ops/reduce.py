@@ -20,7 +20,9 @@ Axis = int | Sequence[int] | None
 
 
 def _keep(x: Tensor, shape: tuple[int, ...], axis: Axis) -> Tensor:
-    """x with its reduced axes of length 1 put back."""
+    """x with its reduced axes of length 1 put back, where that matters for broadcasting."""
+    if axis is None:
+        return x
     return reshape(x, shapes.reduction(shape, axis=axis, keepdims=True))
 
 

@@ -1,0 +1,254 @@
+# The backward walk; part of _core.pyx, whose names it uses.
+
+cdef extern from "Python.h":
+    ctypedef struct PyObject
+    object PyObject_Vectorcall(object function, PyObject **arguments, size_t n, PyObject *names)
+
+
+cdef check_versions(Node node):
+    """Refuse to use saved values that were overwritten since the op ran."""
+    cdef long now = 0
+    cdef str where = None
+    cdef Version v
+    cdef int i
+    for i in range(node.op.n_saved):
+        if 0 <= node.op.saves[i] < SHAPE_OF and node.saved[i] is not None:
+            v = (<Tensor>node.saved[i]).version
+            if v is not None:
+                now += v.count
+                where = v.where or where
+    if node.out_version is not None:
+        now += node.out_version.count
+        where = node.out_version.where or where
+    if now != node.versions:
+        made = f" (recorded at {node.where})" if node.where else ""
+        raise GradientError(f"backward of {node.op.name}{made} needs a tensor that was changed in place "
+                            f"afterwards, at {where}. Assign to a copy (y = x * 1), or move the "
+                            "assignment before the op.")
+
+
+cdef object call_rule(Node node, Tensor g, tuple needs, bint create_graph):
+    """The gradients of one node's inputs, as the rule gives them."""
+    cdef Op op = node.op
+    cdef PyObject *arguments[MAX_SAVED]
+    cdef Tensor out = None
+    cdef int i
+    arguments[0] = <PyObject *>g
+    for i in range(op.n_saved):
+        if op.saves[i] == OUT:
+            out = wrap(node.out)
+            if create_graph:
+                out.node, out._requires_grad = node, True
+            arguments[i + 1] = <PyObject *>out
+        elif op.saves[i] == NEEDS:
+            arguments[i + 1] = <PyObject *>needs
+        else:
+            arguments[i + 1] = <PyObject *>node.saved[i]
+    return PyObject_Vectorcall(op.rule, arguments, op.n_saved + 1, NULL)
+
+
+cdef tuple call_composite(Node node, Tensor g, tuple needs):
+    """The same through the op's composite, recorded: how a fused op is differentiated twice."""
+    cdef list aliases = [None if t is None else (<Op>table["alias"])(t) for t in node.inputs]
+    y = node.op.composite(*aliases, **node.attributes)
+    wanted = [a for a, need in zip(aliases, needs) if need]
+    found = iter(walk((y,), (g,), wanted, True, True))
+    return tuple([next(found) if need else None for need in needs])
+
+
+cpdef Tensor sum_to(Tensor g, tuple shape):
+    """Undo broadcasting: sum g over the axes along which an input of this shape was repeated."""
+    cdef Py_ssize_t ndim = cnp.PyArray_NDIM(g.data), lead = ndim - len(shape), i
+    cdef bint inner = False
+    cdef list axes = list(range(lead))
+    for i in range(lead, ndim):
+        if cnp.PyArray_DIM(g.data, i) != 1 and <Py_ssize_t>shape[i - lead] == 1:
+            axes.append(i)
+            inner = True
+    if axes:
+        g = (<Op>table["sum"])(g, axis=tuple(axes), keepdims=inner)
+    return (<Op>table["reshape"])(g, shape=shape) if lead and inner else g
+
+
+cdef set needed_nodes(tuple roots, dict wanted):
+    """Nodes on a path from the roots to a wanted tensor."""
+    cdef set seen = set(), needed = set()
+    cdef list order = [], stack = [t.node for t in roots if (<Tensor>t).node is not None]
+    cdef Node node
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        order.append(node)
+        for edge in node.edges:
+            if type(edge) is Node:
+                stack.append(edge)
+    order.sort(key=lambda item: (<Node>item).sequence)
+    for node in order:
+        if node in wanted:
+            needed.add(node)
+            continue
+        for edge in node.edges:
+            if edge is not None and (edge in needed or edge in wanted):
+                needed.add(node)
+                break
+    return needed
+
+
+cdef push(list heap, Node node):
+    """Insert into a binary heap with the latest node on top."""
+    cdef Py_ssize_t i = len(heap), above
+    heap.append(node)
+    while i and (<Node>heap[(i - 1) >> 1]).sequence < node.sequence:
+        above = (i - 1) >> 1
+        heap[i] = heap[above]
+        i = above
+    heap[i] = node
+
+
+cdef Node pop(list heap):
+    """Take the latest node off the heap."""
+    cdef Node last = heap.pop(), top
+    cdef Py_ssize_t n = len(heap), i = 0, below = 1
+    if not n:
+        return last
+    top = heap[0]
+    while below < n:
+        if below + 1 < n and (<Node>heap[below + 1]).sequence > (<Node>heap[below]).sequence:
+            below += 1
+        if (<Node>heap[below]).sequence <= last.sequence:
+            break
+        heap[i] = heap[below]
+        i, below = below, 2 * below + 1
+    heap[i] = last
+    return top
+
+
+cdef tuple needs_of(Node node, set needed, dict targets):
+    """Which inputs of the node want a gradient."""
+    if needed is None:
+        return tuple([edge is not None for edge in node.edges])
+    return tuple([edge is not None and (edge in needed or edge in targets) for edge in node.edges])
+
+
+cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint retain):
+    """Run the tape backwards from roots.
+
+    Without ``wanted`` the gradients are added to the leaves' ``grad`` and an empty list returns;
+    with it, the gradients of those tensors return in order (None where there is no path).
+    """
+    global fg_recording
+    cdef dict grads = {}, targets = {}
+    cdef list heap = []
+    cdef set needed = None
+    cdef Node node
+    cdef Tensor g, t
+    cdef tuple needs, shapes
+    cdef object gradients, gradient, edge
+    cdef Py_ssize_t i, n
+    cdef bint several
+    cdef int recording = fg_recording
+    if wanted is not None:
+        for t in wanted:
+            targets[t if t.node is None else t.node] = None
+        needed = needed_nodes(roots, targets)
+    for t, g in zip(roots, seeds):
+        if not t._requires_grad:
+            raise GradientError("backward: the tensor does not depend on anything that requires a "
+                                "gradient. Set requires_grad=True on an input, and compute outside "
+                                "no_grad().")
+        deliver(t if t.node is None else t.node, g, grads, targets, heap, needed, wanted is None,
+                create_graph)
+    g = t = None
+    fg_recording = create_graph
+    try:
+        while heap:
+            node = pop(heap)
+            g = <Tensor>grads.pop(node)
+            if needed is not None and node in targets:
+                targets[node] = g
+            needs = needs_of(node, needed, targets)
+            if needed is not None and True not in needs:
+                continue
+            if node.saved is None:
+                raise GradientError(f"backward of {node.op.name}: this part of the tape was already "
+                                    "used. Call backward(retain_graph=True) the first time to go "
+                                    "through it twice.")
+            check_versions(node)
+            gradients = call_composite(node, g, needs) if create_graph and node.op.fused \
+                else call_rule(node, g, needs, create_graph)
+            several = type(gradients) is tuple or type(gradients) is list
+            n, shapes = len(node.edges), node.shapes
+            if (len(gradients) if several else 1) != n:
+                raise GradientError(f"the rule of {node.op.name} gave "
+                                    f"{len(gradients) if several else 1} gradients for {n} inputs; "
+                                    "expected one (or None) for each.")
+            for i in range(n):
+                edge, gradient = node.edges[i], gradients[i] if several else gradients
+                if edge is None or gradient is None or not needs[i]:
+                    continue
+                g = <Tensor?>gradient
+                if shapes is not None and not has_shape(g.data, <tuple>shapes[i]):
+                    g = sum_to(g, <tuple>shapes[i])
+                if fg_anomaly and np.isnan(g.data).any():
+                    raise GradientError(f"backward of {node.op.name} (recorded at {node.where}) gave NaN "
+                                        f"in the gradient of its input {i}.")
+                deliver(edge, g, grads, targets, heap, needed, wanted is None, create_graph)
+            if not retain:
+                node.saved = node.inputs = node.out = None
+    finally:
+        fg_recording = recording
+    if wanted is None:
+        return []
+    return [targets[t if (<Tensor>t).node is None else (<Tensor>t).node] for t in wanted]
+
+
+cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bint accumulate,
+             bint create_graph):
+    """Add g to what has arrived at a node or leaf."""
+    cdef Tensor leaf, before
+    if type(edge) is Node:
+        if needed is not None and edge not in needed:
+            return
+        before = grads.get(edge)
+        if before is None:
+            push(heap, <Node>edge)
+            grads[edge] = g
+        else:
+            grads[edge] = (<Op>table["add"]).pair(before, g)
+        return
+    leaf = <Tensor>edge
+    if accumulate:
+        if leaf.grad is not None:
+            leaf.grad = (<Op>table["add"]).pair(leaf.grad, g)
+        else:
+            # Rules may hand the same array to several leaves; each leaf owns its gradient.
+            leaf.grad = g if create_graph else wrap(g.data.copy(order="K"))
+    elif leaf in targets:
+        before = targets[leaf]
+        targets[leaf] = g if before is None else (<Op>table["add"]).pair(before, g)
+
+
+# ---------------------------------------------------------------------------------- for autograd.py
+
+def gradients(roots, seeds, wanted, create_graph, retain_graph):
+    """Gradients of the roots, weighted by seeds, for the wanted tensors (None without a path)."""
+    seeds = tuple([seed_gradient(y, g) for y, g in zip(roots, seeds)])
+    return walk(tuple(roots), seeds, list(wanted), create_graph, retain_graph or create_graph)
+
+
+def set_recording(bint value):
+    """Switch recording in this thread; return the previous setting."""
+    global fg_recording
+    before = bool(fg_recording)
+    fg_recording = value
+    return before
+
+
+def set_anomaly(bint value):
+    """Switch anomaly mode in this thread; return the previous setting."""
+    global fg_anomaly
+    before = bool(fg_anomaly)
+    fg_anomaly = value
+    return before
