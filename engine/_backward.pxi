@@ -3,6 +3,7 @@
 cdef extern from "Python.h":
     ctypedef struct PyObject
     object PyObject_Vectorcall(object function, PyObject **arguments, size_t n, PyObject *names)
+    Py_ssize_t Py_REFCNT(PyObject *o)
 
 
 cdef check_versions(Node node):
@@ -84,7 +85,7 @@ cdef set needed_nodes(tuple roots, dict wanted):
         for edge in node.edges:
             if type(edge) is Node:
                 stack.append(edge)
-    order.sort(key=lambda item: (<Node>item).sequence)
+    order.sort()
     for node in order:
         if node in wanted:
             needed.add(node)
@@ -146,7 +147,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     cdef Tensor g, t
     cdef tuple needs, shapes
     cdef object gradients, gradient, edge
-    cdef Py_ssize_t i, n
+    cdef Py_ssize_t i, n, owners
     cdef bint several
     cdef int recording = fg_recording
     if wanted is not None:
@@ -159,7 +160,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                                 "gradient. Set requires_grad=True on an input, and compute outside "
                                 "no_grad().")
         deliver(t if t.node is None else t.node, g, grads, targets, heap, needed, wanted is None,
-                create_graph)
+                False)
     g = t = None
     fg_recording = create_graph
     try:
@@ -189,12 +190,15 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                 if edge is None or gradient is None or not needs[i]:
                     continue
                 g = <Tensor?>gradient
+                owners = 3                     # gradients, gradient and g
                 if shapes is not None and not has_shape(g.data, <tuple>shapes[i]):
                     g = sum_to(g, <tuple>shapes[i])
+                    owners = 1
                 if fg_anomaly and np.isnan(g.data).any():
                     raise GradientError(f"backward of {node.op.name} (recorded at {node.where}) gave NaN "
                                         f"in the gradient of its input {i}.")
-                deliver(edge, g, grads, targets, heap, needed, wanted is None, create_graph)
+                deliver(edge, g, grads, targets, heap, needed, wanted is None,
+                        not create_graph and is_only_ours(g, owners))
             if not retain:
                 node.saved = node.inputs = node.out = None
     finally:
@@ -204,9 +208,16 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     return [targets[t if (<Tensor>t).node is None else (<Tensor>t).node] for t in wanted]
 
 
+cdef bint is_only_ours(Tensor g, Py_ssize_t n_owners):
+    """Whether nobody else can see g's memory, besides the walk's own references to g."""
+    cdef PyObject *base = <PyObject *>cnp.PyArray_BASE(g.data)
+    return Py_REFCNT(<PyObject *>g) <= n_owners and Py_REFCNT(<PyObject *>g.data) == 1 \
+        and (base == NULL or type(<object>base) is Buffer and Py_REFCNT(base) == 1)
+
+
 cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bint accumulate,
-             bint create_graph):
-    """Add g to what has arrived at a node or leaf."""
+             bint give):
+    """Add g to what has arrived at a node or leaf; with ``give`` a leaf may keep its memory."""
     cdef Tensor leaf, before
     if type(edge) is Node:
         if needed is not None and edge not in needed:
@@ -223,8 +234,8 @@ cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bi
         if leaf.grad is not None:
             leaf.grad = (<Op>table["add"]).pair(leaf.grad, g)
         else:
-            # Rules may hand the same array to several leaves; each leaf owns its gradient.
-            leaf.grad = g if create_graph else wrap(g.data.copy(order="K"))
+            # Each leaf owns its gradient; a recorded one keeps its history.
+            leaf.grad = g if give or g.node is not None else wrap(g.data.copy(order="K"))
     elif leaf in targets:
         before = targets[leaf]
         targets[leaf] = g if before is None else (<Op>table["add"]).pair(before, g)

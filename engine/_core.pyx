@@ -55,7 +55,7 @@ cdef enum:
     MAX_SAVED = 16
 
 # Elementwise kernels are called without Python in between: on small arrays the way is the work.
-cdef object Elementwise = _kernels.Elementwise
+cdef object Elementwise = _kernels.Elementwise, Buffer = _kernels.Buffer
 ctypedef cnp.ndarray (*elementwise_call)(object kernel, cnp.ndarray a, object b)
 cdef elementwise_call call_elementwise = <elementwise_call>PyCapsule_GetPointer(
     _kernels.elementwise_call, "fieldgrad.elementwise")
@@ -90,6 +90,12 @@ cdef class Node:
     cdef long versions       # sum of the saved tensors' version counts when recorded
     cdef readonly long sequence
     cdef readonly str where
+
+    def __lt__(self, Node other):
+        return self.sequence < other.sequence
+
+    def __hash__(self):
+        return <Py_hash_t>(<size_t><void *>self >> 4)
 
     def __repr__(self):
         return f"<Node {self.sequence}: {self.op.name}>"
@@ -592,6 +598,7 @@ cdef class Op:
     cdef readonly dict defaults
     cdef readonly int n_optional
     cdef readonly bint variadic, floating, differentiable, view, fused
+    cdef bint has_required
     cdef tuple aux, keeps_dtype
     cdef int n_saved
     cdef int[MAX_SAVED] saves      # what the rule asks for, in its order
@@ -606,6 +613,7 @@ cdef class Op:
         self.inputs = tuple(inputs)
         self.defaults = dict(defaults)
         self.attributes = tuple(defaults)
+        self.has_required = REQUIRED in defaults.values()
         self.n_optional = n_optional
         self.variadic, self.floating, self.view = variadic, floating, view
         self.differentiable = differentiable
@@ -675,9 +683,13 @@ cdef class Op:
                 raise TypeError(f"{self.name} has no attribute {key!r}; expected "
                                 f"{', '.join(self.attributes) or 'none'}")
             attributes[key] = value
-        for key in self.attributes:
-            if attributes[key] is REQUIRED:
-                raise TypeError(f"{self.name}: attribute {key!r} is required")
+        if self.has_required:
+            for key in self.attributes:
+                if attributes[key] is REQUIRED:
+                    raise TypeError(f"{self.name}: attribute {key!r} is required")
+        if n == 1 and given and not self.variadic and isinstance(args[0], Tensor) \
+                and (not self.floating or is_real((<Tensor>args[0]).data)):
+            return apply(self, (args[0],), attributes)
         args = tuple(args[0]) if self.variadic else args[:n] + (None,) * (n - given)
         return apply(self, self.lift(args), attributes)
 
@@ -724,7 +736,7 @@ cdef class Op:
     cdef check(self, tuple inputs, dict attributes):
         """Let the shape rule accept the call, once for the same shapes and attributes."""
         cdef list shapes = [None if t is None else shape_of((<Tensor>t).data) for t in inputs]
-        cdef tuple key = (tuple(shapes), tuple(attributes.values()))
+        cdef tuple key = (*shapes, *attributes.values())
         try:
             if key in self.checked:
                 return
