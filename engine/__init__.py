@@ -7,6 +7,7 @@ Floors, from below; each imports only its own or lower ones::
     2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
     1  _core (Tensor, tape)  device               names of kernels to callables
     0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
+       _science_kernels
 
 Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.py``.
 
@@ -131,6 +132,14 @@ from fieldgrad.engine.ops.reduce import (
     var,
 )
 from fieldgrad.engine.ops.resample import avg_pool, interpolate
+from fieldgrad.engine.ops.segment import (
+    gather,
+    segment_max,
+    segment_mean,
+    segment_min,
+    segment_softmax,
+    segment_sum,
+)
 
 __all__ = [
     "Tensor",
@@ -168,6 +177,7 @@ __all__ = [
     "flatten",
     "flip",
     "floor",
+    "gather",
     "gelu",
     "get_num_threads",
     "given_norm",
@@ -218,6 +228,11 @@ __all__ = [
     "reshape",
     "round",
     "scatter_add",
+    "segment_max",
+    "segment_mean",
+    "segment_min",
+    "segment_softmax",
+    "segment_sum",
     "set_num_threads",
     "sigmoid",
     "sign",

@@ -2,10 +2,11 @@
 
 An op names its kernel; what runs under that name is decided here and nowhere else. Another device
 brings another table, and no op changes. Most entries are C (``_kernels.pyx``,
-``_nn_kernels.pyx``); where NumPy is already at memory speed (copies, views, indexing, comparisons)
-it is used as it is.
+``_nn_kernels.pyx``, ``_science_kernels.pyx``); where NumPy is already at memory speed (copies,
+views, indexing, comparisons) it is used as it is.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import _kernels, _nn_kernels
+from fieldgrad.engine import _kernels, _nn_kernels, _science_kernels
 
 __all__ = ["KERNELS", "axes_of"]
 
@@ -73,9 +74,13 @@ def _setitem(x: Array, value: Array, *, index: Any) -> Array:
 
 
 def _index_add(g: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
-    out = np.zeros(shape, g.dtype)
     parts = index if isinstance(index, tuple) else (index,)
+    if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and g.dtype.kind == "f":
+        rows = np.where(index < 0, index + shape[0], index).ravel()
+        g = g.reshape(rows.size, *shape[1:])
+        return np.asarray(_science_kernels.segment("sum", g, rows, num_segments=shape[0]))
     repeats = any(isinstance(p, (list, np.ndarray)) and np.asarray(p).dtype != bool for p in parts)
+    out = np.zeros(shape, g.dtype)
     if repeats:
         np.add.at(out, index, g)
     else:
@@ -280,4 +285,12 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "index_add": _index_add,
     "take_along_axis": lambda x, index, axis: np.take_along_axis(x, index, axis),
     "scatter_add": _scatter_add,
+    # Irregular data.
+    "gather": _science_kernels.gather,
+    **{
+        f"segment_{kind}": functools.partial(_science_kernels.segment, kind)
+        for kind in _science_kernels.SEGMENT_KINDS
+    },
+    "segment_pick": _science_kernels.segment_pick,
+    "segment_unpick": _science_kernels.segment_unpick,
 }

@@ -13,7 +13,8 @@ from fieldgrad.engine.op import Op
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "shared_models", "neuro", "physics", "chem")
 # The machinery below the ops: documented, but no promise to users.
-INTERNAL = {f"fieldgrad.engine.{name}" for name in ("device", "samples", "shapes")}
+INTERNAL = {f"fieldgrad.engine.{name}" for name in (
+    "device", "samples", "shapes", "irregular_samples", "irregular_shapes")}  # fmt: skip
 
 
 def modules():

@@ -7,9 +7,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    "engine.errors engine.files engine.toml engine._kernels engine._nn_kernels",
+    "engine.errors engine.files engine.toml engine._kernels engine._nn_kernels"
+    " engine._science_kernels",
     "engine._core engine.device engine.config",
-    "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd",
+    "engine.op engine.shapes engine.taps engine.samples engine.irregular_shapes"
+    " engine.irregular_samples engine.ops engine.autograd",
     "engine.nn engine.optim engine.data engine.trace engine.compile engine.onnx",
     "engine.train engine.schema engine.recipe engine.field engine.checkpoint",
     "engine",  # the package itself: the list of public names

@@ -35,6 +35,8 @@
  * lets them read plain float arrays. */
 typedef float fg_vf32 __attribute__((vector_size(FG_VECTOR), aligned(4), may_alias));
 typedef double fg_vf64 __attribute__((vector_size(FG_VECTOR), aligned(8), may_alias));
+typedef int32_t fg_vi32 __attribute__((vector_size(FG_VECTOR), aligned(4), may_alias));
+typedef int64_t fg_vi64 __attribute__((vector_size(FG_VECTOR), aligned(8), may_alias));
 #define FG_LANES_F32 ((ptrdiff_t)(FG_VECTOR / sizeof(float)))
 #define FG_LANES_F64 ((ptrdiff_t)(FG_VECTOR / sizeof(double)))
 

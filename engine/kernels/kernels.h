@@ -44,7 +44,18 @@ typedef struct {
   K(void, max_pool, (int f64, const fg_pool *p, const void *x, void *out, int32_t *index)) \
   K(void, max_unpool, (int f64, const fg_pool *p, const void *g, const int32_t *index, void *gx)) \
   /* out (outer, n_out, inner) = taps applied to x (outer, n_in, inner), dense, not empty */ \
-  K(void, resample, (int f64, const fg_taps *taps, const void *x, void *out, ptrdiff_t outer, ptrdiff_t inner))
+  K(void, resample, (int f64, const fg_taps *taps, const void *x, void *out, ptrdiff_t outer, ptrdiff_t inner)) \
+  /* list rows by segment: segment s has order[start[s]] … order[start[s + 1] - 1], or just these \
+   * numbers if *sorted, when order is untouched; -1, or the first row whose id is out of range. \
+   * With skip_missing, here and below, -1 stands for no segment and no row */ \
+  K(ptrdiff_t, segment_order, (const ptrdiff_t *ids, ptrdiff_t n_rows, ptrdiff_t n_segments, int skip_missing, ptrdiff_t *start, ptrdiff_t *order, int *sorted)) \
+  /* kind 0: sum, 1: maximum, 2: minimum of x's rows by segment into out (segment, feature), with arg \
+   * (int32 for float, int64 for double; -1: no row) telling the row; 3: softmax into out, like x */ \
+  K(void, segment_reduce, (int f64, int kind, const void *x, const ptrdiff_t *start, const ptrdiff_t *order, void *out, void *arg, ptrdiff_t n_segments, ptrdiff_t features)) \
+  /* rows[r, f] = x[index[r, f], f], 0 where that is -1; back: x = 0, then x[index[r, f], f] = … */ \
+  K(void, segment_pick, (int f64, int back, void *x, const void *index, void *rows, ptrdiff_t n, ptrdiff_t features, ptrdiff_t n_x)) \
+  /* out[i] = row index[i] of x (n_x rows), zeros for -1; -1, or the first index out of range */ \
+  K(ptrdiff_t, gather, (const void *x, ptrdiff_t n_x, const ptrdiff_t *index, ptrdiff_t n, int skip_missing, void *out, ptrdiff_t row_bytes))
 
 typedef struct {
   const char *isa;

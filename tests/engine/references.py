@@ -154,7 +154,58 @@ def _resample_axis(x, axis, taps):
     return np.moveaxis(np.moveaxis(x, axis, -1) @ taps.matrix().T, -1, axis)
 
 
+def _gather(x, index, skip_missing=False):
+    out = x[index]
+    out[np.asarray(index) < 0] = 0
+    return out
+
+
+def _segment_sum(x, segment_ids, num_segments, skip_missing=False):
+    return np.stack(
+        [x[segment_ids == s].sum(axis=0) for s in range(num_segments)] or [np.zeros(x.shape[1:])]
+    )[:num_segments]
+
+
+def _segment_extremum(extremum, initial):
+    def reference(x, segment_ids, num_segments):
+        return np.stack(
+            [extremum(x[segment_ids == s], axis=0, initial=initial) for s in range(num_segments)]
+        )
+
+    return reference
+
+
+def _segment_softmax(x, segment_ids, num_segments):
+    out = np.zeros_like(x)
+    for s in range(num_segments):
+        if (segment_ids == s).any():
+            out[segment_ids == s] = special.softmax(x[segment_ids == s], axis=0)
+    return out
+
+
+def _segment_pick(x, index):
+    out = np.zeros(index.shape)
+    for place in np.ndindex(index.shape):
+        out[place] = x[(index[place], *place[1:])] if index[place] >= 0 else 0
+    return out
+
+
+def _segment_unpick(g, index, n_rows):
+    out = np.zeros((n_rows, *g.shape[1:]))
+    for place in np.ndindex(index.shape):
+        if index[place] >= 0:
+            out[(index[place], *place[1:])] = g[place]
+    return out
+
+
 REFERENCES = {
+    "gather": _gather,
+    "segment_sum": _segment_sum,
+    "segment_max": _segment_extremum(np.max, -np.inf),
+    "segment_min": _segment_extremum(np.min, np.inf),
+    "segment_softmax": _segment_softmax,
+    "segment_pick": _segment_pick,
+    "segment_unpick": _segment_unpick,
     "max_pool": _max_pool,
     "max_unpool": _max_unpool,
     "resample_axis": _resample_axis,

@@ -1,0 +1,13 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+SEGMENT_KINDS: tuple[str, ...]
+
+def segment(
+    kind: str, x: Array, ids: Array, *, num_segments: int, skip_missing: bool = False
+) -> Any: ...
+def segment_pick(x: Array, index: Array) -> Array: ...
+def segment_unpick(g: Array, index: Array, *, n_rows: int) -> Array: ...
+def gather(x: Array, index: Array, *, skip_missing: bool = False) -> Array: ...

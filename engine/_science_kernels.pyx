@@ -1,0 +1,144 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""What irregular data need: segments of rows, rows by index, neighbors, sequences.
+
+As in ``_kernels.pyx``, whose memory, threads and table of C functions serve here: NumPy arrays in,
+C kernels, NumPy arrays out, with the interpreter lock released; no policy. Arrays are in C order.
+"""
+import numpy as np
+
+from fieldgrad.engine._kernels import empty, kernel_table
+from fieldgrad.engine.errors import DTypeError
+
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+
+cnp.import_array()
+
+
+cdef extern from "kernels/kernels.h" nogil:
+    ctypedef struct fg_kernels:
+        ptrdiff_t (*segment_order)(const ptrdiff_t *, ptrdiff_t, ptrdiff_t, int, ptrdiff_t *,
+                                   ptrdiff_t *, int *) noexcept nogil
+        void (*segment_reduce)(int, int, const void *, const ptrdiff_t *, const ptrdiff_t *, void *,
+                               void *, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*segment_pick)(int, int, void *, const void *, void *, ptrdiff_t, ptrdiff_t,
+                             ptrdiff_t) noexcept nogil
+        ptrdiff_t (*gather)(const void *, ptrdiff_t, const ptrdiff_t *, ptrdiff_t, int, void *,
+                            ptrdiff_t) noexcept nogil
+
+cdef const fg_kernels *kernels = <const fg_kernels *>PyCapsule_GetPointer(kernel_table,
+                                                                          "fieldgrad.kernels")
+
+
+cdef cnp.ndarray dense(str name, cnp.ndarray x):
+    """x itself where it is float32 or float64 in C order, else such a copy."""
+    if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT and cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
+        raise DTypeError(f"{name}: dtype {x.dtype} is not supported; expected float32 or float64. "
+                         "Convert with .astype(float32).")
+    return np.ascontiguousarray(x)
+
+
+cdef bint is_f64(cnp.ndarray x):
+    return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+
+
+cdef cnp.ndarray integers(str name, x):
+    """Indices as the kernels take them."""
+    if x.dtype.kind not in "iu":
+        raise DTypeError(f"{name} has dtype {x.dtype}; expected integers. Convert with "
+                         ".astype(int64).")
+    return np.asarray(x, np.intp, order="C")
+
+
+cdef void *data_or_null(cnp.ndarray a) noexcept nogil:
+    return NULL if a is None else cnp.PyArray_DATA(a)
+
+
+# ------------------------------------------------------------------------ segments, rows by index
+
+SEGMENT_KINDS = ("sum", "max", "min", "softmax")
+
+
+def segment(str kind, cnp.ndarray x, ids, *, ptrdiff_t num_segments,
+            bint skip_missing=False):
+    """Reduce rows of x (row, …) that share an id: the sums; extrema and their rows; the softmax."""
+    cdef str name = f"segment_{kind}"
+    cdef int code = SEGMENT_KINDS.index(kind), is_sorted
+    cdef cnp.ndarray index = integers(f"{name}: segment_ids", ids)
+    cdef cnp.ndarray start = empty((num_segments + 1,), np.intp)
+    cdef cnp.ndarray order = empty(np.shape(index), np.intp)
+    cdef cnp.ndarray source = dense(name, x), arg = None, out
+    cdef ptrdiff_t outside, n_rows = cnp.PyArray_SIZE(index), features
+    cdef bint f64 = is_f64(source)
+    with nogil:
+        outside = kernels.segment_order(
+            <ptrdiff_t *>cnp.PyArray_DATA(index), n_rows, num_segments, skip_missing,
+            <ptrdiff_t *>cnp.PyArray_DATA(start), <ptrdiff_t *>cnp.PyArray_DATA(order), &is_sorted)
+    if outside >= 0:
+        raise IndexError(f"{name}: segment_ids[{outside}] = {index[outside]}; expected 0 to "
+                         f"{num_segments - 1} (num_segments = {num_segments}). Raise num_segments, "
+                         "or repair the ids.")
+    shape = np.shape(x)[1:]
+    out = empty(np.shape(x) if code == 3 else (num_segments, *shape), source.dtype)
+    if code == 1 or code == 2:
+        arg = empty((num_segments, *shape), np.int64 if f64 else np.int32)
+    if cnp.PyArray_SIZE(out):
+        features = cnp.PyArray_SIZE(out) // cnp.PyArray_DIM(out, 0)
+        with nogil:
+            kernels.segment_reduce(
+                f64, code, cnp.PyArray_DATA(source), <ptrdiff_t *>cnp.PyArray_DATA(start),
+                NULL if is_sorted else <ptrdiff_t *>cnp.PyArray_DATA(order), cnp.PyArray_DATA(out),
+                data_or_null(arg), num_segments, features)
+    return out if arg is None else (out, arg)
+
+
+def segment_pick(cnp.ndarray x, cnp.ndarray index):
+    """x[index[r, …], …] for each r and feature, zero where the index is -1."""
+    cdef cnp.ndarray source = dense("segment_pick", x)
+    cdef bint f64 = is_f64(source)
+    cdef cnp.ndarray where = np.ascontiguousarray(index, np.int64 if f64 else np.int32)
+    cdef cnp.ndarray out = empty(np.shape(index), source.dtype)
+    cdef ptrdiff_t n = cnp.PyArray_DIM(out, 0)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.segment_pick(f64, False, cnp.PyArray_DATA(source), cnp.PyArray_DATA(where),
+                                 cnp.PyArray_DATA(out), n, cnp.PyArray_SIZE(out) // n,
+                                 cnp.PyArray_SIZE(source))
+    return out
+
+
+def segment_unpick(cnp.ndarray g, cnp.ndarray index, *, ptrdiff_t n_rows):
+    """Zeros (n_rows, …) with g put where segment_pick would take it from."""
+    cdef cnp.ndarray rows = dense("segment_unpick", g)
+    cdef bint f64 = is_f64(rows)
+    cdef cnp.ndarray where = np.ascontiguousarray(index, np.int64 if f64 else np.int32)
+    cdef cnp.ndarray out = empty((n_rows, *np.shape(g)[1:]), rows.dtype)
+    cdef ptrdiff_t n = cnp.PyArray_DIM(rows, 0)
+    if not cnp.PyArray_SIZE(rows):
+        out.fill(0)
+    elif cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.segment_pick(f64, True, cnp.PyArray_DATA(out), cnp.PyArray_DATA(where),
+                                 cnp.PyArray_DATA(rows), n, cnp.PyArray_SIZE(rows) // n,
+                                 cnp.PyArray_SIZE(out))
+    return out
+
+
+def gather(cnp.ndarray x, index, *, bint skip_missing=False):
+    """Rows of x (row, …) of any dtype, in the order of an index of any shape."""
+    cdef cnp.ndarray source = np.ascontiguousarray(x), rows = integers("gather: index", index)
+    cdef cnp.ndarray out = empty((*np.shape(rows), *np.shape(x)[1:]), source.dtype)
+    cdef ptrdiff_t n_x = cnp.PyArray_DIM(source, 0), n = cnp.PyArray_SIZE(rows), outside
+    cdef ptrdiff_t row_bytes = cnp.PyArray_ITEMSIZE(source)
+    for length in np.shape(x)[1:]:
+        row_bytes *= length
+    if n:
+        with nogil:
+            outside = kernels.gather(cnp.PyArray_DATA(source), n_x,
+                                     <ptrdiff_t *>cnp.PyArray_DATA(rows), n, skip_missing,
+                                     cnp.PyArray_DATA(out), row_bytes)
+        if outside >= 0:
+            at = ", ".join(map(str, np.unravel_index(outside, np.shape(rows))))
+            raise IndexError(f"gather: index[{at}] = {rows.flat[outside]}; expected 0 to {n_x - 1}, "
+                             f"for x has {n_x} rows. Repair the index.")
+    return out

@@ -1,0 +1,94 @@
+"""Calls of the ops on irregular data for the op-table suite, continuing `engine.samples`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fieldgrad.engine.samples import Sample
+
+__all__ = [
+    "full_segments",
+    "gathers",
+    "missing_segments",
+    "point_pairs",
+    "segment_picks",
+    "segment_unpicks",
+    "segments",
+]
+
+# Shape of the rows, number of segments: none of a kind, empty segments, many features.
+SEGMENTS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((7, 3), 3),
+    ((9,), 12),
+    ((5, 2, 2), 1),
+    ((12, 19), 4),
+    ((0, 3), 2),
+    ((4, 0), 3),
+)
+
+
+def segments(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows without equal elements, and their segments."""
+    for i, (shape, n) in enumerate(SEGMENTS):
+        x = rng.permutation(np.arange(float(np.prod(shape)))).reshape(shape) / 7
+        ids = rng.integers(0, n, shape[0])
+        yield (x, np.sort(ids) if i % 2 else ids), {"num_segments": n}
+
+
+def missing_segments(rng: np.random.Generator) -> Iterator[Sample]:
+    """The same, and some where rows belong to no segment."""
+    yield from segments(rng)
+    for shape, n in SEGMENTS[:3]:
+        ids = rng.integers(-1, n, shape[0])
+        yield (rng.normal(size=shape), ids), {"num_segments": n, "skip_missing": True}
+
+
+def full_segments(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows without equal elements, and segments none of them empty: their extrema are finite."""
+    for (x, _), attributes in segments(rng):
+        n = attributes["num_segments"]
+        if n <= len(x) or not x.size:
+            yield (x, rng.permutation(np.arange(len(x)) % n)), attributes
+
+
+def gathers(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows, and an index of rows."""
+    for shape, picked in (((4, 3), (6,)), ((5,), (2, 3)), ((3, 2, 2), ()), ((3, 4), (0,))):
+        yield (rng.normal(size=shape), rng.integers(0, shape[0], picked)), {}
+        index = rng.integers(-1, shape[0], picked)
+        yield (rng.normal(size=shape), np.asarray(index)), {"skip_missing": True}
+
+
+def _picks(rng: np.random.Generator) -> Iterator[tuple[tuple[int, ...], Any]]:
+    for n_rows, shape in ((5, (3, 2)), (4, (3,)), (3, (2, 2, 2)), (0, (1, 3))):
+        columns = [
+            rng.permutation(np.arange(-1, n_rows))[: shape[0]] for _ in np.ndindex(shape[1:])
+        ]
+        yield (n_rows, *shape[1:]), np.stack(columns, axis=-1).reshape(shape)
+
+
+def segment_picks(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows, and for each segment and feature a row or none."""
+    for shape, index in _picks(rng):
+        yield (rng.normal(size=shape), index), {}
+
+
+def segment_unpicks(rng: np.random.Generator) -> Iterator[Sample]:
+    """Values of segments, and a row of its own, or none, for each."""
+    for shape, index in _picks(rng):
+        yield (rng.normal(size=index.shape), index), {"n_rows": shape[0]}
+
+
+def point_pairs(rng: np.random.Generator) -> Iterator[Sample]:
+    """Two sets of points."""
+    for x, y in (
+        ((3, 2), (4, 2)),
+        ((2, 5, 3), (2, 3, 3)),
+        ((2, 1, 3, 1), (4, 2, 1)),
+        ((1, 19), (18, 19)),
+        ((0, 3), (2, 3)),
+        ((2, 3), (0, 3)),
+    ):
+        for squared in (False, True):
+            yield (rng.normal(size=x), rng.normal(size=y)), {"squared": squared}

@@ -1,0 +1,61 @@
+"""Shape rules of the ops on irregular data, continuing `engine.shapes`: segments, neighbors."""
+
+from typing import Any
+
+from fieldgrad.engine.errors import ShapeError
+from fieldgrad.engine.shapes import Shape, broadcast
+
+__all__ = ["cdist", "gather", "segment", "segment_pick", "segment_softmax", "segment_unpick"]
+
+
+def gather(x: Shape, index: Shape, **_: Any) -> Shape:
+    """A row of x for every index."""
+    if not x:
+        raise ShapeError("gather: x has no axes; expected (row, …). Give it one with x[None].")
+    return (*index, *x[1:])
+
+
+def segment(x: Shape, segment_ids: Shape, *, num_segments: int, **_: Any) -> Shape:
+    """A row for every segment."""
+    segment_softmax(x, segment_ids, num_segments=num_segments)
+    return (num_segments, *x[1:])
+
+
+def segment_softmax(x: Shape, segment_ids: Shape, *, num_segments: int) -> Shape:
+    """x's shape, if there is an id for every row."""
+    if not x or segment_ids != x[:1]:
+        raise ShapeError(
+            f"segments: x has shape {x} and segment_ids {segment_ids}; expected (row, …) and "
+            "(row,): one id for each row of x."
+        )
+    if num_segments < 0:
+        raise ShapeError(f"segments: num_segments = {num_segments}; expected 0 or more.")
+    if x[0] >= 2**31:
+        raise ShapeError(f"segments: x has {x[0]} rows; expected less than 2^31. Split it.")
+    return x
+
+
+def segment_pick(x: Shape, index: Shape) -> Shape:
+    """The index's shape, if it has x's features."""
+    if not x or not index or x[1:] != index[1:]:
+        raise ShapeError(
+            f"segment_pick: x has shape {x}, index has {index}; expected equal features."
+        )
+    return index
+
+
+def segment_unpick(g: Shape, index: Shape, *, n_rows: int) -> Shape:
+    """g's shape with another number of rows."""
+    if not g or g != index:
+        raise ShapeError(f"segment_unpick: g has shape {g}, index has {index}; expected equal.")
+    return (n_rows, *g[1:])
+
+
+def cdist(x: Shape, y: Shape, **_: Any) -> Shape:
+    """A distance for every pair of points."""
+    if len(x) < 2 or len(y) < 2 or x[-1] != y[-1]:
+        raise ShapeError(
+            f"cdist: x has shape {x} and y {y}; expected (…, n, dims) and (…, m, dims) with equal "
+            "dims. Give a single point an axis with x[None]."
+        )
+    return (*broadcast(x[:-2], y[:-2]), x[-2], y[-2]) if len(x) + len(y) > 4 else (x[-2], y[-2])
