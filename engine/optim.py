@@ -1,20 +1,24 @@
 """Optimizers: change parameters in place along their gradients; clipping and averaging.
 
-All arithmetic is NumPy's, in place, in the dtype of each parameter; every array that is needed
-beside the parameters is made when the optimizer is.
+A step changes all parameters in one call of a kernel that passes over the memory once, in the dtype
+of each parameter; every array that is needed beside the parameters is made when the optimizer is.
+Results do not depend on the number of threads.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldgrad.engine import _optim_kernels
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, RecipeError, ShapeError, suggest
 
 __all__ = ["EMA", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm"]
 
+Array = NDArray[Any]
 Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
 
 
@@ -66,66 +70,67 @@ class Optimizer:
         self.weight_decay = weight_decay
         self.decoupled = decoupled
         self.params: list[Tensor] = []
-        self._lr_ratios: list[float] = []
-        self._decay_ratios: list[float] = []
+        lr_ratios: list[float] = []
+        decay_ratios: list[float] = []
         for group in _groups(params):
             members = list(group["params"])
             self.params += members
-            self._lr_ratios += [group.get("lr", lr) / lr] * len(members)
-            self._decay_ratios += [self._decay_ratio(group)] * len(members)
+            lr_ratios += [group.get("lr", lr) / lr] * len(members)
+            decay_ratios += [self._decay_ratio(group)] * len(members)
         _check_params(type(self).__name__, self.params)
+        self._lr_ratios, self._decay_ratios = np.array(lr_ratios), np.array(decay_ratios)
         self._steps = np.zeros(len(self.params), np.int64)
-        self._state = {
-            f"{slot}.{i}": np.zeros_like(p.data)
-            for slot in self.slots
-            for i, p in enumerate(self.params)
-        }
-        self._scratch = _Scratch(self.params, 2)
+        self._state = {slot: [np.zeros_like(p.data) for p in self.params] for slot in self.slots}
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        for i, parameter in enumerate(self.params):
-            if parameter.grad is None:
-                continue
-            w, g = parameter.data, parameter.grad.data
-            scratch, sum_ = self._scratch.like(w)
-            lr = float(self.lr) * self._lr_ratios[i]
-            decay = float(self.weight_decay) * self._decay_ratios[i]
-            if decay and self.decoupled:
-                np.multiply(w, 1 - lr * decay, out=w)
-            elif decay:
-                np.multiply(w, decay, out=sum_)
-                g = np.add(g, sum_, out=sum_)
-            self._steps[i] += 1
-            self.update(i, int(self._steps[i]), w, g, lr, scratch)
-            parameter.bump_version()
+        chosen = [i for i, p in enumerate(self.params) if p.grad is not None]
+        if not chosen:
+            return
+        self._steps[chosen] += 1
+        lr = float(self.lr) * self._lr_ratios[chosen]
+        decay = float(self.weight_decay) * self._decay_ratios[chosen]
+        if self.decoupled:
+            self.update(chosen, self._steps[chosen], lr, np.zeros_like(decay), 1 - lr * decay)
+        else:
+            self.update(chosen, self._steps[chosen], lr, decay, np.ones_like(decay))
+        for i in chosen:
+            self.params[i].bump_version()
 
-    def update(
-        self, i: int, t: int, w: NDArray[Any], g: NDArray[Any], lr: float, scratch: NDArray[Any]
-    ) -> None:
-        """Change one parameter in place.
+    def update(self, chosen: list[int], t: Array, lr: Array, decay: Array, shrink: Array) -> None:
+        """Change some parameters in place.
 
         Parameters
         ----------
-        i : int
-            Position of the parameter in `params`.
-        t : int
-            Number of updates of this parameter, this one included.
-        w, g : numpy.ndarray
-            Weights, to be changed, and their gradient, to be left as it is; same shape.
-        lr : float
-            The learning rate of this parameter.
-        scratch : numpy.ndarray
-            Room for intermediate values, of the shape of `w`.
+        chosen : list of int
+            Positions in `params`; these have gradients, which are to be left as they are.
+        t : numpy.ndarray, shape (n_chosen,)
+            Number of updates of each, this one included.
+        lr : numpy.ndarray, shape (n_chosen,)
+            Learning rate of each.
+        decay : numpy.ndarray, shape (n_chosen,)
+            What each adds to its gradient: ``decay * w``.
+        shrink : numpy.ndarray, shape (n_chosen,)
+            By what each is multiplied first; 1 where the decay is not decoupled.
         """
         raise NotImplementedError
+
+    def _run(self, kind: str, chosen: list[int], slots: Sequence[str], *settings: Any) -> None:
+        """Run a kernel on weights, gradients and state; settings are numbers or one per row."""
+        members = [self.params[i] for i in chosen]
+        columns = [
+            [p.data for p in members],
+            [p.grad.data for p in members],  # type: ignore[union-attr]
+            *([self._state[slot][i] for i in chosen] for slot in slots),
+        ]
+        _optim_kernels.update(kind, columns, _table(len(chosen), *settings))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.params:
             parameter.grad = None
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Array]:
         """Give settings and state, as copies.
 
         Returns
@@ -135,10 +140,10 @@ class Optimizer:
             and ``"<slot>.<i>"`` of the shape of parameter i for each slot.
         """
         settings = {name: np.asarray(getattr(self, name), np.float64) for name in _SETTINGS}
-        state = {name: array.copy() for name, array in self._state.items()}
+        state = {name: array.copy() for name, array in self._named_state().items()}
         return {**settings, "steps": self._steps.copy(), **state}
 
-    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Continue from what `state_dict` gave.
 
         Parameters
@@ -152,9 +157,16 @@ class Optimizer:
         DataError, ShapeError
             If an array is missing, unknown or of another shape; nothing is changed then.
         """
-        _load(type(self).__name__, {**self._state, "steps": self._steps}, state, _SETTINGS)
+        _load(type(self).__name__, {**self._named_state(), "steps": self._steps}, state, _SETTINGS)
         for name in _SETTINGS:
             setattr(self, name, float(state[name]))
+
+    def _named_state(self) -> dict[str, Array]:
+        return {
+            f"{slot}.{i}": array
+            for slot, arrays in self._state.items()
+            for i, array in enumerate(arrays)
+        }
 
     def _decay_ratio(self, group: Mapping[str, Any]) -> float:
         decay = group.get("weight_decay", self.weight_decay)
@@ -180,8 +192,10 @@ class SGD(Optimizer):
         Learning rate.
     momentum : float, default 0
         Decay of the velocity, in [0, 1).
+    dampening : float, default 0
+        By how much less than 1 a gradient enters the velocity, in [0, 1]; the first enters whole.
     nesterov : bool, default False
-        Look ahead along the velocity; needs momentum.
+        Look ahead along the velocity; needs momentum, and no dampening.
     weight_decay : float, default 0
         Strength of the decay of the weights.
     decoupled : bool, default False
@@ -191,12 +205,12 @@ class SGD(Optimizer):
     -----
     With gradient g (plus ``weight_decay * w`` unless decoupled) and velocity v, zero at first::
 
-        v = momentum * v + g
+        v = momentum * v + (1 - dampening) * g
         w = w - lr * v                     plain
         w = w - lr * (g + momentum * v)    nesterov
 
-    as in PyTorch. Sutskever et al. put the learning rate into the velocity, which differs when
-    the rate changes during training.
+    as in PyTorch. Without momentum the velocity is g and is not kept. Sutskever et al. put the
+    learning rate into the velocity, which differs when the rate changes during training.
 
     References
     ----------
@@ -224,29 +238,30 @@ class SGD(Optimizer):
         lr: float,
         momentum: float = 0.0,
         *,
+        dampening: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
         decoupled: bool = False,
     ) -> None:
+        _check("dampening", dampening, 0 <= dampening <= 1, "0 <= dampening <= 1")
         if nesterov and not momentum:
             raise RecipeError("SGD: nesterov needs momentum, which is 0. Set it, commonly to 0.9.")
+        if nesterov and dampening:
+            raise RecipeError(f"SGD: nesterov needs dampening = 0, not {dampening}. Leave one out.")
         super().__init__(params, lr, momentum, weight_decay, decoupled)
+        self.dampening = dampening
         self.nesterov = nesterov
 
-    def update(
-        self, i: int, t: int, w: NDArray[Any], g: NDArray[Any], lr: float, scratch: NDArray[Any]
-    ) -> None:
-        """Change one parameter in place."""
-        momentum, v = float(self.momentum), self._state[f"velocity.{i}"]
-        np.multiply(v, momentum, out=v)
-        np.add(v, g, out=v)
-        if self.nesterov:
-            np.multiply(v, momentum, out=scratch)
-            np.add(scratch, g, out=scratch)
-            np.multiply(scratch, lr, out=scratch)
+    def update(self, chosen: list[int], t: Array, lr: Array, decay: Array, shrink: Array) -> None:
+        """Change some parameters in place; see `Optimizer.update`."""
+        momentum = float(self.momentum)
+        if not momentum:
+            self._run("descend", chosen, (), lr, decay, shrink)
+        elif self.nesterov:
+            self._run("nesterov", chosen, self.slots, lr, decay, shrink, momentum)
         else:
-            np.multiply(v, lr, out=scratch)
-        np.subtract(w, scratch, out=w)
+            fresh = np.where(t == 1, 1.0, 1.0 - self.dampening)
+            self._run("momentum", chosen, self.slots, lr, decay, shrink, momentum, fresh)
 
 
 class Adam(Optimizer):
@@ -300,25 +315,13 @@ class Adam(Optimizer):
         self.beta2 = betas[1]
         self.eps = eps
 
-    def update(
-        self, i: int, t: int, w: NDArray[Any], g: NDArray[Any], lr: float, scratch: NDArray[Any]
-    ) -> None:
-        """Change one parameter in place."""
+    def update(self, chosen: list[int], t: Array, lr: Array, decay: Array, shrink: Array) -> None:
+        """Change some parameters in place; see `Optimizer.update`."""
         beta1, beta2 = float(self.momentum), float(self.beta2)
-        m, v = self._state[f"mean.{i}"], self._state[f"mean_square.{i}"]
-        np.multiply(m, beta1, out=m)
-        np.multiply(g, 1 - beta1, out=scratch)
-        np.add(m, scratch, out=m)
-        np.multiply(v, beta2, out=v)
-        np.multiply(g, g, out=scratch)
-        np.multiply(scratch, 1 - beta2, out=scratch)
-        np.add(v, scratch, out=v)
-        np.sqrt(v, out=scratch)
-        np.multiply(scratch, (1 - beta2**t) ** -0.5, out=scratch)
-        np.add(scratch, self.eps, out=scratch)
-        np.divide(m, scratch, out=scratch)
-        np.multiply(scratch, lr / (1 - beta1**t), out=scratch)
-        np.subtract(w, scratch, out=w)
+        rate, correction = lr / (1 - beta1**t), (1 - beta2**t) ** -0.5
+        self._run(
+            "adam", chosen, self.slots, rate, decay, shrink, beta1, beta2, self.eps, correction
+        )
 
 
 class AdamW(Adam):
@@ -401,29 +404,24 @@ class EMA:
         _check_params("EMA", self.params)
         self.decay = decay
         self._steps = np.zeros((), np.int64)
-        self._average = {f"average.{i}": p.data.copy() for i, p in enumerate(self.params)}
-        self._scratch = _Scratch(self.params, 1)
+        self._average = {f"average.{i}": p.data.copy(order="K") for i, p in enumerate(self.params)}
 
     def update(self) -> None:
         """Move the averages toward the present values."""
         self._steps += 1
         t = int(self._steps)
         rate = 1 - min(self.decay, (1 + t) / (10 + t))
-        for parameter, average in zip(self.params, self._average.values(), strict=True):
-            [scratch] = self._scratch.like(average)
-            np.subtract(parameter.data, average, out=scratch)
-            np.multiply(scratch, rate, out=scratch)
-            np.add(average, scratch, out=average)
+        columns = [list(self._average.values()), [p.data for p in self.params]]
+        _optim_kernels.update("approach", columns, _table(len(self.params), rate))
 
     def swap(self) -> None:
         """Exchange parameters and averages; a second call exchanges them back."""
         for parameter, average in zip(self.params, self._average.values(), strict=True):
-            [scratch] = self._scratch.like(average)
-            scratch[...] = parameter.data
+            weights = parameter.data.copy()
             parameter.assign(average)
-            average[...] = scratch
+            average[...] = weights
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Array]:
         """Give the averages, as copies.
 
         Returns
@@ -434,7 +432,7 @@ class EMA:
         averages = {name: array.copy() for name, array in self._average.items()}
         return {**averages, "steps": self._steps.copy()}
 
-    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Continue from what `state_dict` gave.
 
         Parameters
@@ -467,7 +465,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
 
     Notes
     -----
-    Summed in float64, in the order of the parameters.
+    Squares are summed in float64 in a fixed order: the same for any number of threads.
 
     References
     ----------
@@ -486,30 +484,21 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """
     _check("max_norm", max_norm, max_norm > 0, "a positive number")
     gradients = [p.grad for p in params if p.grad is not None]
-    total = 0.0
-    for gradient in gradients:
-        flat = gradient.data.ravel(order="K")
-        total += float(np.einsum("i,i->", flat, flat, dtype=np.float64))
-    norm = float(np.sqrt(total))
-    if np.isfinite(norm) and norm > max_norm:
+    arrays = [g.data for g in gradients]
+    norm = math.sqrt(_optim_kernels.sum_of_squares(arrays))
+    if math.isfinite(norm) and norm > max_norm:
+        _optim_kernels.update("scale", [arrays], _table(len(arrays), max_norm / norm))
         for gradient in gradients:
-            np.multiply(gradient.data, max_norm / norm, out=gradient.data)
             gradient.bump_version()
     return norm
 
 
-class _Scratch:
-    """Working space as large as the largest parameter, shaped on request."""
-
-    def __init__(self, params: Sequence[Tensor], n: int) -> None:
-        largest: dict[np.dtype[Any], int] = {}
-        for p in params:
-            largest[p.dtype] = max(largest.get(p.dtype, 0), p.size)
-        self._rooms = {dtype: np.empty((n, size), dtype) for dtype, size in largest.items()}
-
-    def like(self, array: NDArray[Any]) -> list[NDArray[Any]]:
-        rows = self._rooms[array.dtype][:, : array.size]
-        return [row.reshape(array.shape) for row in rows]
+def _table(n_rows: int, *settings: Any) -> Array:
+    """Settings as columns of equal length."""
+    table = np.empty((n_rows, len(settings)))
+    for column, setting in enumerate(settings):
+        table[:, column] = setting
+    return table
 
 
 def _check(name: str, value: float, valid: bool, expected: str) -> None:
@@ -550,8 +539,8 @@ def _check_params(name: str, params: Sequence[Tensor]) -> None:
 
 def _load(
     name: str,
-    own: Mapping[str, NDArray[Any]],
-    state: Mapping[str, NDArray[Any]],
+    own: Mapping[str, Array],
+    state: Mapping[str, Array],
     settings: Sequence[str] = (),
 ) -> None:
     """Copy arrays from `state` into those of the same name, after checking all of them."""

@@ -11,6 +11,7 @@
 
 #include "conv.h"
 #include "norm.h"
+#include "optimizer.h"
 #include "pool.h"
 #include "resample.h"
 
@@ -38,6 +39,9 @@ typedef struct {
    * weight, bias may be NULL, and out: statistics only. f64 tells the element type. -1: no memory */ \
   K(int, norm, (int f64, const fg_norm *s, const void *x, const void *weight, const void *bias, void *mean, void *rstd, void *out)) \
   K(int, norm_gradient, (int f64, const fg_norm *s, const void *g, const void *x, const void *weight, const void *bias, const void *mean, const void *rstd, void *gx, void *gweight, void *gbias)) \
+  /* change rows[…].data[0] and its state by the update of this kind; sum of squares of data[0] */ \
+  K(void, update, (int kind, const fg_row *rows, ptrdiff_t n_rows)) \
+  K(int, sum_of_squares, (const fg_row *rows, ptrdiff_t n_rows, double *total)) \
   /* softmax, or its logarithm, over the middle axis of x (outer, n, inner), dense, not empty */ \
   K(void, softmax, (int f64, int logarithm, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
   /* index: flat position in its channel's map of each maximum; max_unpool adds g there */ \

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.engine.errors import DataError, GradientError, RecipeError, ShapeError
+from fieldgrad.engine.errors import DataError, DTypeError, GradientError, RecipeError, ShapeError
 from fieldgrad.engine.optim import EMA, SGD, Adam, AdamW, clip_grad_norm
 
 N_STEPS = 7
@@ -29,13 +29,13 @@ def run(optimizer, n_steps=N_STEPS, start=0):
 # The references below are the update formulas written out for one array in float64.
 
 
-def sgd(w, lr, momentum=0.0, nesterov=False, decay=0.0, decoupled=0.0):
+def sgd(w, lr, momentum=0.0, nesterov=False, decay=0.0, decoupled=0.0, dampening=0.0):
     v = 0.0
     for step in range(N_STEPS):
         g = gradients(step, w.shape)
         w = w * (1 - lr * decoupled)
         g = g + decay * w
-        v = momentum * v + g
+        v = momentum * v + (g if step == 0 else (1 - dampening) * g)
         w = w - lr * (g + momentum * v if nesterov else v)
     return w
 
@@ -57,6 +57,10 @@ def adam(w, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0, decoupled=0.0):
 CASES = {
     "sgd": (lambda p: SGD(p, 0.1), lambda w: sgd(w, 0.1)),
     "momentum": (lambda p: SGD(p, 0.1, 0.9), lambda w: sgd(w, 0.1, 0.9)),
+    "dampened": (
+        lambda p: SGD(p, 0.1, 0.9, dampening=0.3),
+        lambda w: sgd(w, 0.1, 0.9, dampening=0.3),
+    ),
     "nesterov": (
         lambda p: SGD(p, 0.1, 0.99, nesterov=True, weight_decay=3e-5),
         lambda w: sgd(w, 0.1, 0.99, nesterov=True, decay=3e-5),
@@ -171,12 +175,82 @@ def test_strided_parameters_are_changed_in_place():
     np.testing.assert_allclose(whole.T[:, ::2], expected)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_parameters_of_all_sizes_and_types_are_changed_alike_by_any_number_of_threads(case):
+    make, reference = CASES[case]
+    shapes = [(3,), (0,), (7, 1), (), (40_001,), (5, 3, 20_000)]
+    rng = np.random.default_rng(1)
+    values = [
+        rng.normal(size=s).astype(dtype) for s in shapes for dtype in (np.float32, np.float64)
+    ]
+    values[-1] = np.moveaxis(values[-1], 0, -1)  # dense, in another order than its gradient
+    before, found = fg.get_num_threads(), []
+    try:
+        for n_threads in (1, 2, 3):
+            fg.set_num_threads(n_threads)
+            copies = [v.copy(order="K") for v in values]
+            found.append(run(make([fg.tensor(v, requires_grad=True) for v in copies])))
+    finally:
+        fg.set_num_threads(before)
+    for value, *results in zip(values, *found, strict=True):
+        want = reference(value.astype(np.float64))
+        tolerance = 1e-13 if value.dtype == np.float64 else 4e-6
+        np.testing.assert_allclose(results[0], want, rtol=tolerance, atol=tolerance)
+        for other in results[1:]:
+            np.testing.assert_array_equal(other, results[0])
+
+
+def test_steps_are_those_of_pytorch():
+    torch = pytest.importorskip("torch")
+    settings = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}
+    pairs = [
+        (lambda p: SGD(p, **settings), lambda p: torch.optim.SGD(p, **settings)),
+        (
+            lambda p: SGD(p, **settings, dampening=0.2),
+            lambda p: torch.optim.SGD(p, **settings, dampening=0.2),
+        ),
+        (
+            lambda p: SGD(p, **settings, nesterov=True),
+            lambda p: torch.optim.SGD(p, **settings, nesterov=True),
+        ),
+        (
+            lambda p: Adam(p, 0.05, weight_decay=0.1),
+            lambda p: torch.optim.Adam(p, 0.05, weight_decay=0.1),
+        ),
+        (
+            lambda p: AdamW(p, 0.05, weight_decay=0.1),
+            lambda p: torch.optim.AdamW(p, 0.05, weight_decay=0.1),
+        ),
+    ]
+    for ours, theirs in pairs:
+        params = [torch.tensor(p.data.copy(), requires_grad=True) for p in parameters()]
+        optimizer = theirs(params)
+        for step in range(N_STEPS):
+            for p in params:
+                p.grad = torch.tensor(gradients(step, p.shape))
+            optimizer.step()
+        for got, want in zip(run(ours(parameters())), params, strict=True):
+            np.testing.assert_allclose(got, want.detach().numpy(), rtol=1e-12)
+
+
+def test_weights_that_cannot_be_changed_are_refused():
+    w = np.ones(3)
+    w.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        run(SGD([fg.tensor(w, requires_grad=True)], 0.1))
+    half = fg.tensor(np.ones(3, np.float16), requires_grad=True)
+    with pytest.raises(DTypeError, match="float16; expected float32 or float64"):
+        run(SGD([half], 0.1))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda p: SGD(p, lr=0.0), "lr is 0.0; expected a positive"),
         (lambda p: SGD(p, lr=1.0, momentum=1.0), "momentum is 1.0"),
         (lambda p: SGD(p, lr=1.0, nesterov=True), "nesterov needs momentum"),
+        (lambda p: SGD(p, lr=1.0, dampening=1.5), "dampening is 1.5"),
+        (lambda p: SGD(p, 1.0, 0.9, nesterov=True, dampening=0.1), "needs dampening = 0"),
         (lambda p: Adam(p, betas=(0.9, 1.0)), r"betas\[1\] is 1.0"),
         (lambda p: SGD([], lr=1.0), "no parameter"),
         (lambda p: SGD([p[0], p[0]], lr=1.0), "given twice"),
@@ -202,6 +276,24 @@ def test_clipping_scales_all_gradients_to_one_length():
     assert clip_grad_norm(params, 0.5) == pytest.approx(norm, rel=1e-6)
     after = np.concatenate([p.grad.data.ravel() for p in params])
     np.testing.assert_allclose(after, before * (0.5 / norm), rtol=1e-6)
+
+
+def test_the_norm_of_many_gradients_is_exact_and_the_same_for_any_number_of_threads():
+    rng = np.random.default_rng(2)
+    params = [fg.tensor(np.zeros(n), requires_grad=True) for n in (1, 50_000, 3, 70_001)]
+    for p in params:
+        p.grad = fg.tensor(rng.normal(size=p.shape) + 1000)
+    want = np.linalg.norm(np.concatenate([p.grad.data for p in params]))
+    before, norms = fg.get_num_threads(), set()
+    try:
+        for n_threads in (1, 2, 3):
+            fg.set_num_threads(n_threads)
+            norms.add(clip_grad_norm(params, 1e9))
+    finally:
+        fg.set_num_threads(before)
+    assert len(norms) == 1
+    assert norms.pop() == pytest.approx(want, rel=1e-14)
+    assert clip_grad_norm([fg.tensor(np.ones(2), requires_grad=True)], 1.0) == 0.0
 
 
 def test_clipping_large_float32_gradients_does_not_overflow():
