@@ -24,6 +24,58 @@ def test_leaves_do_not_share_the_memory_of_their_gradients():
     assert not np.shares_memory(x.grad.data, y.grad.data)
 
 
+def test_a_leaf_owns_its_gradient():
+    x, y = (fg.tensor(np.ones(40_000, np.float32), requires_grad=True) for _ in range(2))
+    seed = fg.tensor(np.full(40_000, 2.0, np.float32))
+    (x + y).backward(seed)
+    x.backward(seed)
+    seed.data[:] = 7
+    assert not np.shares_memory(x.grad.data, y.grad.data)
+    assert x.grad.data[0] == 4
+    assert y.grad.data[0] == 2
+
+
+def test_a_gradient_that_is_a_saved_tensor_is_not_handed_out():
+    factor = fg.tensor(np.full(40_000, 3.0, np.float32))
+    x = fg.tensor(np.ones(40_000, np.float32), requires_grad=True)
+    y = fg.reshape(x, (200, 200)) * fg.reshape(factor, (200, 200))
+    y.sum().backward()
+    x.grad.data[:] = 0
+    assert factor.data.max() == factor.data.min() == 3
+
+
+def test_branches_arrive_in_any_order():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=50)
+    x = fg.tensor(rng.normal(size=3), requires_grad=True)
+    branches = [fg.sin(x * float(w)) for w in weights]
+    for _ in range(40):  # each joins two branches that were recorded far apart
+        i, j = rng.choice(len(branches), 2, replace=False)
+        joined = branches[i] * branches[j]
+        branches = [b for k, b in enumerate(branches) if k not in (i, j)] + [joined]
+    total = branches[0]
+    for branch in reversed(branches[1:]):
+        total = total + branch
+    (once,) = fg.grad(total.sum(), [x], retain_graph=True)
+    total.sum().backward()
+    np.testing.assert_allclose(x.grad.data, once.data, rtol=1e-12)
+
+    def value(at):
+        terms = [np.sin(at * w) for w in weights]
+        again = np.random.default_rng(0)
+        again.normal(size=50), again.normal(size=3)
+        for _ in range(40):
+            i, j = again.choice(len(terms), 2, replace=False)
+            joined = terms[i] * terms[j]
+            terms = [b for k, b in enumerate(terms) if k not in (i, j)] + [joined]
+        return np.sum(terms)
+
+    for i in range(3):
+        step = 1e-6 * np.eye(3)[i]
+        slope = (value(x.data + step) - value(x.data - step)) / 2e-6
+        assert abs(slope - x.grad.data[i]) < 1e-6
+
+
 def test_third_derivative():
     x = fg.tensor(np.array(0.7), requires_grad=True)
     y = fg.sin(x)

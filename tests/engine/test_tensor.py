@@ -19,6 +19,49 @@ def test_an_array_is_wrapped_without_a_copy():
     assert np.shares_memory(fg.tensor(array).data, array)
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2"])
+def test_foreign_byte_order_is_converted(dtype):
+    values = np.arange(6).reshape(2, 3).astype(dtype)
+    x = fg.tensor(values)
+    assert x.dtype.isnative
+    np.testing.assert_array_equal((x * 2 + values).data, 3 * np.arange(6).reshape(2, 3))
+
+
+def test_odd_addresses_are_copied():
+    memory = np.zeros(4 * 5 + 1, np.uint8)[1:].view(np.float32)
+    memory[:] = range(5)
+    np.testing.assert_array_equal((fg.tensor(memory) + memory).data, 2 * np.arange(5))
+
+
+@pytest.mark.parametrize("values", [["a", "b"], np.array(["2026-01-01"], "M8[D]"), [{}]])
+def test_what_is_no_number_is_refused(values):
+    with pytest.raises(TypeError, match="expected an array of numbers"):
+        fg.tensor(values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("value", [2, 2.5, True, 2j, -0.0, 1e300])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_number_beside_a_tensor_follows_numpy(dtype, value):
+    x = np.arange(1, 4, dtype=dtype)
+    ours, theirs = fg.tensor(x) * value, x * value
+    if dtype == np.int64 and isinstance(value, (float, complex)):
+        return  # integers meet the default float32, not NumPy's float64
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours.data, theirs)
+    np.testing.assert_array_equal((value * fg.tensor(x)).data, theirs)
+
+
+def test_an_accepted_call_does_not_admit_others():
+    x = fg.tensor(np.ones((2, 3), np.float32))
+    assert x.sum(axis=1).shape == (2,)
+    with pytest.raises(ShapeError, match="axis 2"):
+        x.sum(axis=2)
+    with pytest.raises(ShapeError):
+        fg.reshape(x, [4, 2])
+    assert fg.reshape(x, [3, 2]).shape == (3, 2)
+
+
 def test_ragged_lists_are_refused():
     with pytest.raises((DTypeError, ValueError)):
         fg.tensor([[1.0], [1.0, 2.0]])
