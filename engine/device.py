@@ -1,9 +1,9 @@
 """The CPU's table: kernel name to callable, arrays and attributes in, array out.
 
 An op names its kernel; what runs under that name is decided here and nowhere else. Another device
-brings another table, and no op changes. Most entries are C (``_kernels.pyx``,
-``_nn_kernels.pyx``, ``_science_kernels.pyx``); where NumPy is already at memory speed (copies,
-views, indexing, comparisons) it is used as it is.
+brings another table, and no op changes. Most entries are C (``_kernels.pyx`` and its
+siblings); where NumPy is already at memory speed (copies, views, indexing, comparisons) it is used
+as it is.
 """
 
 import functools
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import _kernels, _nn_kernels, _science_kernels
+from fieldgrad.engine import _kernels, _linalg_kernels, _nn_kernels, _science_kernels
 
 __all__ = ["KERNELS", "axes_of"]
 
@@ -261,7 +261,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "all": _array(np.all),
     "any": _array(np.any),
     # Linear algebra.
-    "matmul": _array(np.matmul),
+    "matmul": _linalg_kernels.matmul,
     "einsum": _einsum,
     # Convolution.
     "conv": _nn_kernels.conv,

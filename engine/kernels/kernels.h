@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conv.h"
+#include "gemm.h"
 #include "norm.h"
 #include "optimizer.h"
 #include "pool.h"
@@ -33,6 +34,9 @@ typedef struct {
   /* out (outer, inner) = sum (kind 0), maximum (1) or minimum (2) of x (outer, n, inner), dense */ \
   K(int, reduce_f32, (int kind, const float *x, float *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
   K(int, reduce_f64, (int kind, const double *x, double *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  /* all products of a batch; workspace: so many bytes, for none NULL; bias (n) may be NULL */ \
+  K(ptrdiff_t, gemm_workspace, (int f64, const fg_gemm *g)) \
+  K(void, gemm, (int f64, const fg_gemm *g, const fg_gemm_batch *batch, const void *a, const void *b, const void *bias, void *c, void *workspace)) \
   /* make the one of x, w and y that `made` names from the others; conv.h; -1: memory ran out */ \
   K(int, conv, (const fg_conv *c, char made, void *x, void *w, void *y, const void *bias)) \
   /* norm.h says what the axes are; x, out (batch, positions, channels), mean, rstd (batch, groups); \

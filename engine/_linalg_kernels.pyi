@@ -1,0 +1,7 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+def matmul(a: Array, b: Array) -> Array: ...

@@ -1,0 +1,251 @@
+/* Matrix products for the element type that the includer names: REAL, VECTOR, LANES, NAME(x).
+ *
+ * The innermost loop keeps a tile of c in registers: rows of a times a few vectors of b's columns;
+ * b is read by vectors, a is broadcast element by element. Operands are read where they lie if
+ * they are small, else packed so that the loop walks through memory. */
+
+#define PANEL (2 * LANES) /* columns of a packed panel of b */
+#define WIDE 4            /* vectors of a tile of few rows */
+
+/* Write the first `width` columns of a tile of sums. */
+static void NAME(store_edge)(int rows, ptrdiff_t width, const REAL *sums, REAL *c, ptrdiff_t c_row,
+                             int add, const REAL *bias) {
+  for (int i = 0; i < rows; i++, c += c_row, sums += WIDE * LANES)
+    for (ptrdiff_t j = 0; j < width; j++) {
+      const REAL s = add ? c[j] + sums[j] : sums[j];
+      c[j] = bias ? s + bias[j] : s;
+    }
+}
+
+/* The same for a whole vector. */
+FG_INLINE void NAME(store)(VECTOR sums, REAL *c, int add, const REAL *bias) {
+  if (add) sums = *(const VECTOR *)c + sums;
+  if (bias) sums += *(const VECTOR *)bias;
+  *(VECTOR *)c = sums;
+}
+
+/* c[i, j] = (c[i, j] if add) + sum over p < depth of a[i, p] b[p, j] (+ bias[j]) for one tile. The
+ * vectors of b lie b_row apart; columns from `width` on are computed but not written. */
+FG_INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t depth, const REAL *a,
+                          ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c,
+                          ptrdiff_t c_row, ptrdiff_t width, int add, const REAL *bias) {
+  VECTOR sum[FG_BLOCK_ROWS][WIDE];
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors; j++) sum[i][j] = (VECTOR){0};
+  for (ptrdiff_t p = 0; p < depth; p++, a += a_col, b += b_row) {
+    VECTOR v[WIDE];
+    for (int j = 0; j < vectors; j++) v[j] = *(const VECTOR *)(b + j * LANES);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+      for (int j = 0; j < vectors; j++) sum[i][j] += a[i * a_row] * v[j];
+  }
+  if (width < vectors * LANES) {
+    REAL edge[FG_BLOCK_ROWS * WIDE * LANES] __attribute__((aligned(64)));
+    for (int i = 0; i < rows; i++)
+      for (int j = 0; j < vectors; j++) *(VECTOR *)(edge + (i * WIDE + j) * LANES) = sum[i][j];
+    NAME(store_edge)(rows, width, edge, c, c_row, add, bias);
+    return;
+  }
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors; j++)
+      NAME(store)(sum[i][j], c + i * c_row + j * LANES, add, bias ? bias + j * LANES : NULL);
+}
+
+/* Rows of the next tile, of `left` that remain: even shares (8 rows make 4 + 4, not 6 + 2). */
+static inline ptrdiff_t NAME(share)(ptrdiff_t left) {
+  const ptrdiff_t n_tiles = (left + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS;
+  return (left + n_tiles - 1) / n_tiles;
+}
+
+/* All rows of up to WIDE vectors of columns. A packed a has the rows of each tile adjacent. */
+static void NAME(column_panel)(ptrdiff_t m, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
+                               ptrdiff_t a_col, int packed, const REAL *b, ptrdiff_t b_row, REAL *c,
+                               ptrdiff_t c_row, ptrdiff_t width, int add, const REAL *bias) {
+  const int vectors = (int)((width + LANES - 1) / LANES);
+  while (m > 0) {
+    const ptrdiff_t rows = NAME(share)(m);
+    if (packed) a_row = 1, a_col = rows;
+#define TILE(N, V, A_ROW, A_COL, B_ROW) \
+  NAME(tile)(N, V, depth, a, A_ROW, A_COL, b, B_ROW, c, c_row, width, add, bias)
+#define CASE(N)                           \
+  case N:                                 \
+    if (vectors == 1)                     \
+      TILE(N, 1, a_row, a_col, b_row);    \
+    else if (N < 4 && vectors > 2)        \
+      TILE(N, WIDE, a_row, a_col, b_row); \
+    else if (packed)                      \
+      TILE(N, 2, 1, N, PANEL);            \
+    else                                  \
+      TILE(N, 2, a_row, a_col, b_row);    \
+    break;
+    switch (rows) { FG_ROW_CASES(CASE) }
+#undef CASE
+#undef TILE
+    m -= rows;
+    a += packed ? rows * depth : rows * a_row;
+    c += rows * c_row;
+  }
+}
+
+/* Read LANES rows, `step` elements apart, and give their columns. */
+FG_INLINE void NAME(transpose)(const REAL *from, ptrdiff_t step, VECTOR t[LANES]) {
+  VECTOR x[LANES];
+  for (int i = 0; i < LANES; i++) t[i] = *(const VECTOR *)(from + i * step);
+  for (int done = 1; done < LANES; done *= 2) {
+    for (int i = 0; i < LANES; i++) x[i] = t[i];
+    for (int i = 0; i < LANES / 2; i++) {
+      t[2 * i] = __builtin_shuffle(x[i], x[i + LANES / 2], (INTEGERS){LOW_HALVES});
+      t[2 * i + 1] = __builtin_shuffle(x[i], x[i + LANES / 2], (INTEGERS){HIGH_HALVES});
+    }
+  }
+}
+
+/* Copy b[p, j], p < depth, j < width, to a panel of PANEL columns, zeros up to a whole vector. */
+static void NAME(pack_b)(ptrdiff_t depth, ptrdiff_t width, const REAL *b, ptrdiff_t b_row,
+                         ptrdiff_t b_col, REAL *to) {
+  ptrdiff_t p = 0;
+  if (b_col == 1 && width == PANEL) {
+    for (; p < depth; p++, b += b_row, to += PANEL) {
+      *(VECTOR *)to = *(const VECTOR *)b;
+      *(VECTOR *)(to + LANES) = *(const VECTOR *)(b + LANES);
+    }
+    return;
+  }
+  if (b_row == 1 && width == PANEL)
+    for (; p + LANES <= depth; p += LANES)
+      for (int half = 0; half < 2; half++) {
+        VECTOR t[LANES];
+        NAME(transpose)(b + half * LANES * b_col + p, b_col, t);
+        for (int i = 0; i < LANES; i++) *(VECTOR *)(to + (p + i) * PANEL + half * LANES) = t[i];
+      }
+  const ptrdiff_t whole = width > LANES ? PANEL : LANES;
+  for (; p < depth; p++) {
+    for (ptrdiff_t j = 0; j < width; j++) to[p * PANEL + j] = b[p * b_row + j * b_col];
+    for (ptrdiff_t j = width; j < whole; j++) to[p * PANEL + j] = 0;
+  }
+}
+
+/* Copy a[i, p], i < m, p < depth, for column_panel. */
+static void NAME(pack_a)(ptrdiff_t m, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
+                         ptrdiff_t a_col, REAL *to) {
+  while (m > 0) {
+    const ptrdiff_t rows = NAME(share)(m);
+    ptrdiff_t p = 0;
+    /* Whole vectors are stored, the next ones overwrite what is too much; not at the end. */
+    if (a_col == 1 && rows <= LANES && m >= LANES)
+      for (; p + 2 * LANES <= depth; p += LANES) {
+        VECTOR t[LANES];
+        NAME(transpose)(a + p, a_row, t);
+        for (int i = 0; i < LANES; i++) *(VECTOR *)(to + (p + i) * rows) = t[i];
+      }
+    for (; p < depth; p++)
+      for (ptrdiff_t i = 0; i < rows; i++) to[p * rows + i] = a[i * a_row + p * a_col];
+    m -= rows;
+    a += rows * a_row;
+    to += rows * depth;
+  }
+}
+
+/* c[j] (+)= sum over p < depth of a[p] b[p, j] (+ bias[j]) where the columns of b are dense; gives
+ * the number of columns done, a multiple of PANEL. */
+static ptrdiff_t NAME(dots)(ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_col, const REAL *b,
+                       ptrdiff_t b_col, REAL *c, int add, const REAL *bias) {
+  ptrdiff_t j = 0;
+  for (; j + PANEL <= n; j += PANEL, b += PANEL * b_col) {
+    VECTOR sum[2] = {{0}, {0}};
+    ptrdiff_t p = 0;
+    for (; p + LANES <= depth; p += LANES)
+      for (int half = 0; half < 2; half++) {
+        VECTOR t[LANES];
+        NAME(transpose)(b + half * LANES * b_col + p, b_col, t);
+        for (int i = 0; i < LANES; i++) sum[half] += a[(p + i) * a_col] * t[i];
+      }
+    for (; p < depth; p++)
+      for (int half = 0; half < 2; half++) {
+        VECTOR t;
+        for (int i = 0; i < LANES; i++) t[i] = b[(half * LANES + i) * b_col + p];
+        sum[half] += a[p * a_col] * t;
+      }
+    NAME(store)(sum[0], c + j, add, bias ? bias + j : NULL);
+    NAME(store)(sum[1], c + j + LANES, add, bias ? bias + j + LANES : NULL);
+  }
+  return j;
+}
+
+/* The same for one column. Fused explicitly: the compiler may split products from their sum. */
+static void NAME(dot)(ptrdiff_t depth, const REAL *a, ptrdiff_t a_col, const REAL *b,
+                      ptrdiff_t b_row, REAL *c, int add, const REAL *bias) {
+  REAL sum = 0;
+  for (ptrdiff_t p = 0; p < depth; p++) sum = MULTIPLY_ADD(a[p * a_col], b[p * b_row], sum);
+  if (add) sum = *c + sum;
+  *c = bias ? sum + *bias : sum;
+}
+
+void FG(NAME(gemm_serial))(const fg_gemm *g, const REAL *a, const REAL *b, const REAL *bias, REAL *c) {
+  const ptrdiff_t m = g->m, n = g->n;
+  REAL packed[FG_GEMM_RUN * PANEL] __attribute__((aligned(64)));
+  if (!g->k && !g->accumulate)
+    for (ptrdiff_t i = 0; i < m; i++)
+      for (ptrdiff_t j = 0; j < n; j++) c[i * g->c_row + j] = bias ? bias[j] : 0;
+  for (ptrdiff_t p = 0; p < g->k; p += FG_GEMM_RUN) {
+    const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, g->k - p);
+    const REAL *bp = b + p * g->b_row, *ap = a + p * g->a_col;
+    const REAL *last = p + depth == g->k ? bias : NULL;
+    const int add = g->accumulate || p;
+    if (m == 1 && n == 1) {
+      NAME(dot)(depth, ap, g->a_col, bp, g->b_row, c, add, last);
+      continue;
+    }
+    ptrdiff_t j = 0;
+    if (m == 1 && g->b_row == 1 && g->b_col != 1)
+      j = NAME(dots)(n, depth, ap, g->a_col, bp, g->b_col, c, add, last);
+    /* A panel of b that is read a few times, or fits the first cache, is not worth a copy. */
+    const int direct = g->b_col == 1 && (m <= 4 * FG_BLOCK_ROWS ||
+                                         g->b_row * depth * (ptrdiff_t)sizeof(REAL) <= 16384);
+    for (ptrdiff_t width; j < n; j += width) {
+      width = FG_MIN(PANEL, n - j);
+      if (direct && width == PANEL && m < 4 && n - j >= WIDE * LANES) width = WIDE * LANES;
+      if (direct && width > LANES && width < PANEL) width = LANES;
+      const REAL *from = bp + j * g->b_col;
+      ptrdiff_t b_row = g->b_row;
+      if (!direct || width % LANES) {
+        NAME(pack_b)(depth, width, from, b_row, g->b_col, packed);
+        from = packed, b_row = PANEL;
+      }
+      NAME(column_panel)(m, depth, ap, g->a_row, g->a_col, 0, from, b_row, c + j, g->c_row, width,
+                         add, last ? last + j : NULL);
+    }
+  }
+}
+
+/* The part of c that one task of a large product makes, from a packed b: [run][panel][p][PANEL]. */
+static void NAME(block)(const gemm_job *job, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t j,
+                        ptrdiff_t columns) {
+  const fg_gemm *g = &job->g;
+  REAL packed[BLOCK_BYTES / sizeof(REAL)] __attribute__((aligned(64)));
+  const REAL *b = (const REAL *)job->packed, *bias = (const REAL *)job->bias;
+  for (ptrdiff_t p = job->first; p < job->end; p += FG_GEMM_RUN) {
+    const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, g->k - p);
+    NAME(pack_a)(rows, depth, (const REAL *)job->a + i * g->a_row + p * g->a_col, g->a_row,
+                 g->a_col, packed);
+    const REAL *panel = b + (p - job->first) * job->padded + j * depth;
+    for (ptrdiff_t jj = j; jj < j + columns; jj += PANEL, panel += PANEL * depth)
+      NAME(column_panel)(rows, depth, packed, 1, 1, 1, panel, PANEL,
+                         (REAL *)job->c + i * g->c_row + jj, g->c_row,
+                         FG_MIN(PANEL, j + columns - jj), g->accumulate || p,
+                         bias && p + depth == g->k ? bias + jj : NULL);
+  }
+}
+
+/* Pack the panels of columns j to j + columns of one run for block. */
+static void NAME(pack_run)(const gemm_job *job, ptrdiff_t p, ptrdiff_t j, ptrdiff_t columns) {
+  const fg_gemm *g = &job->g;
+  const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, g->k - p);
+  REAL *to = (REAL *)job->packed + (p - job->first) * job->padded + j * depth;
+  for (ptrdiff_t jj = j; jj < j + columns; jj += PANEL, to += PANEL * depth)
+    NAME(pack_b)(depth, FG_MIN(PANEL, g->n - jj),
+                 (const REAL *)job->b + p * g->b_row + jj * g->b_col, g->b_row, g->b_col, to);
+}
+
+#undef PANEL
+#undef WIDE
