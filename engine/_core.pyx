@@ -705,22 +705,24 @@ cdef class Op:
         return out
 
     cdef Tensor pair(self, x, y):
-        """Two inputs and no attributes; the short way for elementwise kernels of one real dtype."""
+        """Two inputs and no attributes; tensors of one real dtype, or a number beside one, go the
+        short way."""
         cdef Tensor a = None, b = None, out
-        if type(self.kernel) is Elementwise:
-            if isinstance(x, Tensor):
-                a = <Tensor>x
-                if isinstance(y, Tensor):
-                    b = <Tensor>y
-                elif is_real(a.data) and (type(y) is float or type(y) is int):
-                    b = number(y, cnp.PyArray_TYPE(a.data))
-            elif isinstance(y, Tensor):
+        if isinstance(x, Tensor):
+            a = <Tensor>x
+            if isinstance(y, Tensor):
                 b = <Tensor>y
-                if is_real(b.data) and (type(x) is float or type(x) is int):
-                    a = number(x, cnp.PyArray_TYPE(b.data))
-        if a is None or b is None or not is_real(a.data) \
+            elif is_real(a.data) and (type(y) is float or type(y) is int):
+                b = number(y, cnp.PyArray_TYPE(a.data))
+        elif isinstance(y, Tensor):
+            b = <Tensor>y
+            if is_real(b.data) and (type(x) is float or type(x) is int):
+                a = number(x, cnp.PyArray_TYPE(b.data))
+        if a is None or b is None or self.keeps_dtype or not is_real(a.data) \
                 or cnp.PyArray_TYPE(a.data) != cnp.PyArray_TYPE(b.data):
             return apply(self, self.lift((x, y)), {})
+        if type(self.kernel) is not Elementwise:
+            return apply(self, (a, b), {})
         out = wrap(call_elementwise(self.kernel, a.data, b.data))
         if (a._requires_grad or b._requires_grad) and fg_recording and self.differentiable:
             record(self, (a, b), None, out, ())
@@ -811,7 +813,7 @@ cdef class Op:
 cdef Tensor apply(Op op, tuple inputs, dict attributes):
     """Run the op's kernel and, if a gradient will be wanted, record the call."""
     cdef Py_ssize_t n = len(inputs)
-    cdef Tensor x, out
+    cdef Tensor x, y, out
     cdef bint wanted = False
     cdef tuple aux = ()
     if op.shape is not None:
@@ -820,6 +822,10 @@ cdef Tensor apply(Op op, tuple inputs, dict attributes):
         x = <Tensor>inputs[0]
         result = op.kernel(x.data, **attributes) if attributes else op.kernel(x.data)
         wanted = x._requires_grad
+    elif n == 2 and not attributes and inputs[1] is not None and not op.variadic:
+        x, y = <Tensor>inputs[0], <Tensor>inputs[1]
+        result = op.kernel(x.data, y.data)
+        wanted = x._requires_grad or y._requires_grad
     else:
         arrays = [None if t is None else (<Tensor>t).data for t in inputs]
         for t in inputs:
