@@ -105,6 +105,7 @@ from fieldgrad.engine.ops.linalg import (
     linear,
     matmul,
 )
+from fieldgrad.engine.ops.neighbors import cdist, gather_neighbors, knn
 from fieldgrad.engine.ops.norm import (
     batch_norm,
     given_norm,
@@ -153,6 +154,7 @@ __all__ = [
     "avg_pool",
     "batch_norm",
     "broadcast_to",
+    "cdist",
     "ceil",
     "clip",
     "concat",
@@ -178,6 +180,7 @@ __all__ = [
     "flip",
     "floor",
     "gather",
+    "gather_neighbors",
     "gelu",
     "get_num_threads",
     "given_norm",
@@ -190,6 +193,7 @@ __all__ = [
     "interpolate",
     "isfinite",
     "isnan",
+    "knn",
     "layer_norm",
     "leaky_relu",
     "less",

@@ -11,11 +11,13 @@ from fieldgrad.engine.errors import DTypeError
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int64_t, uint8_t
 
 cnp.import_array()
 
 
 cdef extern from "kernels/kernels.h" nogil:
+    const int FG_MAX_NEIGHBORS
     ctypedef struct fg_kernels:
         ptrdiff_t (*segment_order)(const ptrdiff_t *, ptrdiff_t, ptrdiff_t, int, ptrdiff_t *,
                                    ptrdiff_t *, int *) noexcept nogil
@@ -25,6 +27,10 @@ cdef extern from "kernels/kernels.h" nogil:
                              ptrdiff_t) noexcept nogil
         ptrdiff_t (*gather)(const void *, ptrdiff_t, const ptrdiff_t *, ptrdiff_t, int, void *,
                             ptrdiff_t) noexcept nogil
+        void (*cdist)(int, int, const void *, const void *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                      ptrdiff_t) noexcept nogil
+        void (*knn)(int, const void *, const uint8_t *, int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                    ptrdiff_t, int) noexcept nogil
 
 cdef const fg_kernels *kernels = <const fg_kernels *>PyCapsule_GetPointer(kernel_table,
                                                                           "fieldgrad.kernels")
@@ -141,4 +147,40 @@ def gather(cnp.ndarray x, index, *, bint skip_missing=False):
             at = ", ".join(map(str, np.unravel_index(outside, np.shape(rows))))
             raise IndexError(f"gather: index[{at}] = {rows.flat[outside]}; expected 0 to {n_x - 1}, "
                              f"for x has {n_x} rows. Repair the index.")
+    return out
+
+
+# ------------------------------------------------------------------------ distances, neighbors
+
+MAX_NEIGHBORS = FG_MAX_NEIGHBORS
+
+
+def cdist(cnp.ndarray x, cnp.ndarray y, *, bint squared=False):
+    """Distances of the points x (…, n, dims) to the points y (…, m, dims): (…, n, m)."""
+    lead = np.broadcast_shapes(np.shape(x)[:-2], np.shape(y)[:-2])
+    cdef ptrdiff_t n = x.shape[x.ndim - 2], m = y.shape[y.ndim - 2], dims = x.shape[x.ndim - 1]
+    cdef cnp.ndarray first = dense("cdist", np.broadcast_to(x, (*lead, n, dims)))
+    cdef cnp.ndarray second = dense("cdist", np.broadcast_to(y, (*lead, m, dims)))
+    cdef cnp.ndarray out = empty((*lead, n, m), first.dtype)
+    cdef bint f64 = is_f64(first)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.cdist(f64, squared, cnp.PyArray_DATA(first), cnp.PyArray_DATA(second),
+                          cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out) // (n * m), n, m, dims)
+    return out
+
+
+def knn(cnp.ndarray x, mask=None, *, ptrdiff_t k, bint include_self=False):
+    """Numbers (…, n, k) of the nearest among the points x (…, n, dims) that the mask (…, n) keeps."""
+    cdef cnp.ndarray points = dense("knn", x), kept = None
+    cdef ptrdiff_t n = x.shape[x.ndim - 2], dims = x.shape[x.ndim - 1]
+    cdef cnp.ndarray out = empty((*np.shape(x)[:-1], k), np.int64)
+    cdef bint f64 = is_f64(points)
+    if mask is not None:
+        kept = np.ascontiguousarray(mask, np.bool_)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.knn(f64, cnp.PyArray_DATA(points), <const uint8_t *>data_or_null(kept),
+                        <int64_t *>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out) // (n * k), n, dims,
+                        k, include_self)
     return out

@@ -293,4 +293,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     },
     "segment_pick": _science_kernels.segment_pick,
     "segment_unpick": _science_kernels.segment_unpick,
+    "cdist": _science_kernels.cdist,
+    "knn": _science_kernels.knn,
 }

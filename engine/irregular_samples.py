@@ -11,6 +11,7 @@ __all__ = [
     "full_segments",
     "gathers",
     "missing_segments",
+    "point_clouds",
     "point_pairs",
     "segment_picks",
     "segment_unpicks",
@@ -92,3 +93,11 @@ def point_pairs(rng: np.random.Generator) -> Iterator[Sample]:
     ):
         for squared in (False, True):
             yield (rng.normal(size=x), rng.normal(size=y)), {"squared": squared}
+
+
+def point_clouds(rng: np.random.Generator) -> Iterator[Sample]:
+    """Points, some with a mask, of which neighbors are asked."""
+    for shape, k in (((6, 2), 3), ((2, 19, 3), 4), ((2, 3, 70), 5), ((1, 4, 0), 2), ((2, 0, 3), 1)):
+        x = rng.normal(size=shape)
+        yield (x,), {"k": k}
+        yield (x, rng.random(shape[:-1]) < 0.7), {"k": k, "include_self": True}

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from fieldgrad.engine._science_kernels import MAX_NEIGHBORS
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.shapes import Shape, broadcast
 
-__all__ = ["cdist", "gather", "segment", "segment_pick", "segment_softmax", "segment_unpick"]
+__all__ = ["cdist", "gather", "knn", "segment", "segment_pick", "segment_softmax", "segment_unpick"]
 
 
 def gather(x: Shape, index: Shape, **_: Any) -> Shape:
@@ -58,4 +59,16 @@ def cdist(x: Shape, y: Shape, **_: Any) -> Shape:
             f"cdist: x has shape {x} and y {y}; expected (…, n, dims) and (…, m, dims) with equal "
             "dims. Give a single point an axis with x[None]."
         )
-    return (*broadcast(x[:-2], y[:-2]), x[-2], y[-2]) if len(x) + len(y) > 4 else (x[-2], y[-2])
+    lead = broadcast(x[:-2], y[:-2]) if len(x) > 2 or len(y) > 2 else ()
+    return (*lead, x[-2], y[-2])
+
+
+def knn(x: Shape, mask: Shape | None = None, *, k: int, **_: Any) -> Shape:
+    """Some neighbors for every point."""
+    if len(x) < 2:
+        raise ShapeError(f"knn: x has shape {x}; expected (…, n, dims).")
+    if mask is not None and mask != x[:-1]:
+        raise ShapeError(f"knn: mask has shape {mask}; expected {x[:-1]}, a truth value per point.")
+    if not 1 <= k <= MAX_NEIGHBORS:
+        raise ShapeError(f"knn: k = {k}; expected 1 to {MAX_NEIGHBORS}.")
+    return (*x[:-1], k)

@@ -17,6 +17,7 @@
 #include "resample.h"
 
 #define FG_MAX_NDIM 64
+#define FG_MAX_NEIGHBORS 256
 
 /* One inner loop: n elements, byte strides, up to two scalar attributes. */
 typedef void (*fg_loop)(const char *a, const char *b, char *out, ptrdiff_t n, ptrdiff_t stride_a,
@@ -63,7 +64,12 @@ typedef struct {
   /* rows[r, f] = x[index[r, f], f], 0 where that is -1; back: x = 0, then x[index[r, f], f] = … */ \
   K(void, segment_pick, (int f64, int back, void *x, const void *index, void *rows, ptrdiff_t n, ptrdiff_t features, ptrdiff_t n_x)) \
   /* out[i] = row index[i] of x (n_x rows), zeros for -1; -1, or the first index out of range */ \
-  K(ptrdiff_t, gather, (const void *x, ptrdiff_t n_x, const ptrdiff_t *index, ptrdiff_t n, int skip_missing, void *out, ptrdiff_t row_bytes))
+  K(ptrdiff_t, gather, (const void *x, ptrdiff_t n_x, const ptrdiff_t *index, ptrdiff_t n, int skip_missing, void *out, ptrdiff_t row_bytes)) \
+  /* out (batch, n, m): distances, or their squares, of x (batch, n, dims) to y (batch, m, dims) */ \
+  K(void, cdist, (int f64, int squared, const void *x, const void *y, void *out, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m, ptrdiff_t dims)) \
+  /* index (batch, n, k): the nearest among the points of x (batch, n, dims) whose mask (NULL: all) \
+   * is not 0, nearest first, of equal ones the first; -1 where there is no more; 0 < k <= MAX */ \
+  K(void, knn, (int f64, const void *x, const uint8_t *mask, int64_t *index, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t dims, ptrdiff_t k, int include_self))
 
 typedef struct {
   const char *isa;

@@ -198,7 +198,27 @@ def _segment_unpick(g, index, n_rows):
     return out
 
 
+def _cdist(x, y, squared=False):
+    squares = ((x[..., :, None, :] - y[..., None, :, :]) ** 2).sum(axis=-1)
+    return squares if squared else np.sqrt(squares)
+
+
+def _knn(x, mask=None, k=1, include_self=False):
+    squares = _cdist(x, x, squared=True)
+    n = x.shape[-2]
+    pairs = np.ones((*x.shape[:-2], n, n), bool)
+    if mask is not None:
+        pairs = mask[..., None, :] & mask[..., :, None]
+    if not include_self:
+        pairs = pairs & ~np.eye(n, dtype=bool)
+    order = np.argsort(np.where(pairs, squares, np.inf), axis=-1, kind="stable")
+    index = np.where(np.take_along_axis(pairs, order, axis=-1), order, -1)[..., :k]
+    return np.pad(index, [(0, 0)] * (x.ndim - 1) + [(0, k - index.shape[-1])], constant_values=-1)
+
+
 REFERENCES = {
+    "cdist": _cdist,
+    "knn": _knn,
     "gather": _gather,
     "segment_sum": _segment_sum,
     "segment_max": _segment_extremum(np.max, -np.inf),
