@@ -7,7 +7,7 @@ Floors, from below; each imports only its own or lower ones::
     2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
     1  _core (Tensor, tape)  device               names of kernels to callables
     0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
-       _optim_kernels  _science_kernels
+       _norm_kernels  _optim_kernels  _science_kernels
 
 Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.py``.
 
@@ -112,8 +112,6 @@ from fieldgrad.engine.ops.norm import (
     group_norm,
     instance_norm,
     layer_norm,
-    log_softmax,
-    softmax,
 )
 from fieldgrad.engine.ops.pool import max_pool
 from fieldgrad.engine.ops.random import dropout, manual_seed
@@ -141,6 +139,7 @@ from fieldgrad.engine.ops.segment import (
     segment_softmax,
     segment_sum,
 )
+from fieldgrad.engine.ops.softmax import cross_entropy, log_softmax, overlap_sums, softmax
 
 __all__ = [
     "Tensor",
@@ -162,6 +161,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "cos",
+    "cross_entropy",
     "cumsum",
     "data",
     "detect_anomaly",
@@ -222,6 +222,7 @@ __all__ = [
     "not_equal",
     "ones",
     "optim",
+    "overlap_sums",
     "pad",
     "permute_dims",
     "power",

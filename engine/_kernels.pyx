@@ -3,12 +3,14 @@
 
 No policy lives here: which op calls which kernel is said in ``device.py``, shapes are checked by
 the ops. Each wrapper allocates its output from the buffer pool and releases the interpreter lock
-around the C call. Sections: memory, threads and instruction set, elementwise, reductions. The layers
-of networks are in ``_nn_kernels.pyx``.
+around the C call. Sections: memory, layout, threads and instruction set, elementwise, reductions.
+Normalizations and losses are in ``_norm_kernels.pyx``, other layers in ``_nn_kernels.pyx``.
 """
 import os
 
 import numpy as np
+
+from fieldgrad.engine.errors import DTypeError
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_New
@@ -192,6 +194,93 @@ def set_memory_limit(size_t nbytes):
         trim()
 
 
+# ---------------------------------------------------------------------------------- layout
+
+cdef int order_axes(cnp.ndarray a, int ndim, int *order):
+    """Axes of a from slowest to fastest in memory; returns whether that differs from C order."""
+    cdef int i, j, axis, changed = 0
+    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(a)
+    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(a)
+    for i in range(ndim):
+        order[i] = i
+    for i in range(1, ndim):
+        axis = order[i]
+        j = i
+        # Axes of length 1 have arbitrary strides: they stay where they are.
+        while j > 0 and shape[axis] != 1 and shape[order[j - 1]] != 1 \
+                and abs(strides[order[j - 1]]) < abs(strides[axis]):
+            order[j] = order[j - 1]
+            j -= 1
+            changed = 1
+        order[j] = axis
+    return changed
+
+
+def memory_order(cnp.ndarray x):
+    """Axes of x from the slowest to the fastest in memory; those of length 1 stay in place."""
+    cdef int order[MAX_NDIM]
+    cdef int d, ndim = cnp.PyArray_NDIM(x)
+    order_axes(x, ndim, order)
+    return tuple([order[d] for d in range(ndim)])
+
+
+def is_f64(str name, cnp.ndarray x):
+    """Which of the two compiled element types x has."""
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+        return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+    raise DTypeError(f"{name}: dtype {x.dtype} is not supported; expected float32 or float64. Convert "
+                     "with .astype(float32).")
+
+
+def empty_like(cnp.ndarray x):
+    """Uninitialized dense array with the shape, dtype and memory order of x."""
+    cdef int order[MAX_NDIM]
+    cdef int ndim = cnp.PyArray_NDIM(x)
+    cdef bint changed = order_axes(x, ndim, order)
+    return new_array(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), order if changed else NULL)
+
+
+def dense(cnp.ndarray x):
+    """x itself where it is (batch, spatial…, channel) without gaps in memory, else such a copy."""
+    cdef int d, i, ndim = cnp.PyArray_NDIM(x)
+    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
+    for i in range(ndim):
+        d = (1 if i == 0 else ndim - i if i < ndim - 1 else 0) if ndim > 2 else ndim - 1 - i
+        if cnp.PyArray_DIM(x, d) != 1 and cnp.PyArray_STRIDE(x, d) != expected:
+            out = empty_channels_last(np.shape(x), x.dtype)
+            np.copyto(out, x)
+            return out
+        expected *= cnp.PyArray_DIM(x, d)
+    return x
+
+
+def around_axis(cnp.ndarray x, int axis):
+    """x without gaps in memory, copied if need be, seen as (outer, n, inner) around an axis.
+
+    Returns the array, outer and inner.
+    """
+    cdef int d, i, ndim = cnp.PyArray_NDIM(x)
+    cdef int order[MAX_NDIM]
+    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
+    cdef ptrdiff_t outer = 1, inner = 1
+    cdef cnp.ndarray source = x
+    cdef bint after = True
+    order_axes(x, ndim, order)
+    for i in range(ndim - 1, -1, -1):
+        d = order[i]
+        if source is x and cnp.PyArray_DIM(x, d) != 1 and cnp.PyArray_STRIDE(x, d) != expected:
+            source = empty_like(x)
+            np.copyto(source, x)
+        expected *= cnp.PyArray_DIM(x, d)
+        if d == axis:
+            after = False
+        elif after:
+            inner *= cnp.PyArray_DIM(x, d)
+        else:
+            outer *= cnp.PyArray_DIM(x, d)
+    return source, outer, inner
+
+
 # ------------------------------------------------------- threads and instruction set
 
 cdef const fg_kernels *kernels = NULL
@@ -258,34 +347,6 @@ set_num_threads(available_threads())
 
 
 # ----------------------------------------------------------------------------- elementwise
-
-cdef int order_axes(cnp.ndarray a, int ndim, int *order):
-    """Axes of a from slowest to fastest in memory; returns whether that differs from C order."""
-    cdef int i, j, axis, changed = 0
-    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(a)
-    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(a)
-    for i in range(ndim):
-        order[i] = i
-    for i in range(1, ndim):
-        axis = order[i]
-        j = i
-        # Axes of length 1 have arbitrary strides: they stay where they are.
-        while j > 0 and shape[axis] != 1 and shape[order[j - 1]] != 1 \
-                and abs(strides[order[j - 1]]) < abs(strides[axis]):
-            order[j] = order[j - 1]
-            j -= 1
-            changed = 1
-        order[j] = axis
-    return changed
-
-
-def memory_order(cnp.ndarray x):
-    """Axes of x from the slowest to the fastest in memory; those of length 1 stay in place."""
-    cdef int order[MAX_NDIM]
-    cdef int d, ndim = cnp.PyArray_NDIM(x)
-    order_axes(x, ndim, order)
-    return tuple([order[d] for d in range(ndim)])
-
 
 cdef class Elementwise:
     """One elementwise kernel: C loops for float32 and float64, a NumPy ufunc for other types.

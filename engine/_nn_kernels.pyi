@@ -37,26 +37,6 @@ def conv_weight(
     dilation: PerAxis,
     groups: int,
 ) -> Array: ...
-def norm(
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    batch: int,
-    groups: int,
-    eps: float,
-    negative_slope: float = 1.0,
-    statistics_only: bool = False,
-) -> tuple[Array, Array, Array]: ...
-def norm_gradient(
-    g: Array,
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    mean: Array,
-    rstd: Array,
-    negative_slope: float,
-) -> tuple[Array, Array, Array]: ...
-def softmax(x: Array, axis: int, logarithm: bool = False) -> Array: ...
 def max_pool(
     x: Array, kernel_size: PerAxis, stride: PerAxis | None, padding: PerAxis
 ) -> tuple[Array, Array]: ...

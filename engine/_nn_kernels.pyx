@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""The layers of networks: convolution, normalization, softmax, pooling, resampling.
+"""The layers of networks: convolution, pooling, resampling.
 
 As in ``_kernels.pyx``, whose memory, threads and table of C functions serve here: NumPy arrays in,
 C kernels, NumPy arrays out, with the interpreter lock released; no policy. Arrays are (batch,
@@ -7,8 +7,8 @@ channel, spatial…), dense ones with the channels adjacent in memory (channels-
 """
 import numpy as np
 
-from fieldgrad.engine._kernels import empty, empty_channels_last, kernel_table, memory_order
-from fieldgrad.engine.errors import DTypeError
+from fieldgrad.engine._kernels import (
+    around_axis, dense, empty, empty_channels_last, is_f64, kernel_table, memory_order)
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -31,11 +31,6 @@ cdef extern from "kernels/conv.h" nogil:
         ptrdiff_t y_strides[5]
         ptrdiff_t w_strides[5]
 
-cdef extern from "kernels/norm.h" nogil:
-    ctypedef struct fg_norm:
-        ptrdiff_t batch, positions, channels, groups
-        double eps, negative_slope
-
 cdef extern from "kernels/pool.h" nogil:
     ctypedef struct fg_pool:
         ptrdiff_t batch, channels
@@ -55,13 +50,6 @@ cdef extern from "kernels/resample.h" nogil:
 cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fg_kernels:
         int (*conv)(const fg_conv *, char, void *, void *, void *, const void *) noexcept nogil
-        int (*norm)(int, const fg_norm *, const void *, const void *, const void *, void *, void *,
-                    void *) noexcept nogil
-        int (*norm_gradient)(int, const fg_norm *, const void *, const void *, const void *,
-                             const void *, const void *, const void *, void *, void *,
-                             void *) noexcept nogil
-        void (*softmax)(int, int, const void *, void *, ptrdiff_t, ptrdiff_t,
-                        ptrdiff_t) noexcept nogil
         void (*max_pool)(int, const fg_pool *, const void *, void *, int32_t *) noexcept nogil
         void (*max_unpool)(int, const fg_pool *, const void *, const int32_t *,
                            void *) noexcept nogil
@@ -70,28 +58,6 @@ cdef extern from "kernels/kernels.h" nogil:
 
 cdef const fg_kernels *kernels = <const fg_kernels *>PyCapsule_GetPointer(kernel_table,
                                                                           "fieldgrad.kernels")
-
-
-cdef bint is_f64(str name, cnp.ndarray x) except -1:
-    """Which of the two compiled element types x has."""
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
-        return cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
-    raise DTypeError(f"{name}: dtype {x.dtype} is not supported; expected float32 or float64. Convert "
-                     "with .astype(float32).")
-
-
-cdef cnp.ndarray dense(cnp.ndarray x):
-    """x itself where it is (batch, spatial…, channel) without gaps in memory, else such a copy."""
-    cdef int d, i, ndim = cnp.PyArray_NDIM(x)
-    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
-    for i in range(ndim):
-        d = (1 if i == 0 else ndim - i if i < ndim - 1 else 0) if ndim > 2 else ndim - 1 - i
-        if cnp.PyArray_DIM(x, d) != 1 and cnp.PyArray_STRIDE(x, d) != expected:
-            out = empty_channels_last(np.shape(x), x.dtype)
-            np.copyto(out, x)
-            return out
-        expected *= cnp.PyArray_DIM(x, d)
-    return x
 
 
 cdef tuple per_axis(value, int n):
@@ -219,113 +185,6 @@ def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dila
     return out
 
 
-# ----------------------------------------------------------------- normalization, softmax
-
-cdef void *data_or_null(cnp.ndarray a) noexcept nogil:
-    return NULL if a is None else cnp.PyArray_DATA(a)
-
-
-cdef fg_norm norm_sizes(cnp.ndarray x, ptrdiff_t batch, ptrdiff_t groups, double eps,
-                        double negative_slope):
-    cdef fg_norm s
-    s.batch, s.groups, s.eps, s.negative_slope = batch, groups, eps, negative_slope
-    s.channels = cnp.PyArray_DIM(x, 1)
-    s.positions = cnp.PyArray_SIZE(x) // max(batch * s.channels, 1)
-    return s
-
-
-def norm(cnp.ndarray x, weight, bias, ptrdiff_t batch, ptrdiff_t groups, double eps,
-         double negative_slope=1.0, bint statistics_only=False):
-    """Normalize groups of channels of x (N, C, …); batch = 1 counts N among the positions, else N.
-
-    Returns the output, channels-last in memory (None for statistics only), and mean and reciprocal
-    standard deviation, (batch, groups). A negative_slope but 1 applies a leaky ReLU to the output.
-    """
-    cdef bint f64 = is_f64("norm", x)
-    x = dense(x)
-    cdef fg_norm s = norm_sizes(x, batch, groups, eps, negative_slope)
-    cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
-    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef cnp.ndarray out = None if statistics_only else empty_channels_last(np.shape(x), x.dtype)
-    cdef cnp.ndarray mean = empty((batch, groups), x.dtype), rstd = empty((batch, groups), x.dtype)
-    cdef int failed = 0
-    if not cnp.PyArray_SIZE(x):
-        mean.fill(np.nan)
-        rstd.fill(np.nan)
-    else:
-        with nogil:
-            failed = kernels.norm(f64, &s, cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
-                                  cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), data_or_null(out))
-    if failed:
-        raise MemoryError(f"norm: no memory for the statistics of an array of shape {np.shape(x)}")
-    return out, mean, rstd
-
-
-def norm_gradient(cnp.ndarray g, cnp.ndarray x, weight, bias, cnp.ndarray mean, cnp.ndarray rstd,
-                  double negative_slope):
-    """Gradients of norm's output for x, weight and bias; mean and rstd as norm gave them."""
-    cdef bint f64 = is_f64("norm_gradient", x)
-    x, g = dense(x), dense(g)
-    cdef fg_norm s = norm_sizes(x, cnp.PyArray_DIM(mean, 0), cnp.PyArray_DIM(mean, 1), 0,
-                                negative_slope)
-    cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
-    cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef cnp.ndarray gx = empty_channels_last(np.shape(x), x.dtype)
-    cdef cnp.ndarray gweight = empty((s.channels,), x.dtype), gbias = empty((s.channels,), x.dtype)
-    cdef int failed = 0
-    if not cnp.PyArray_SIZE(x):
-        gweight.fill(0)
-        gbias.fill(0)
-    else:
-        with nogil:
-            failed = kernels.norm_gradient(
-                f64, &s, cnp.PyArray_DATA(g), cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
-                cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(gx),
-                cnp.PyArray_DATA(gweight), cnp.PyArray_DATA(gbias))
-    if failed:
-        raise MemoryError(f"norm: no memory for the gradient of an array of shape {np.shape(x)}")
-    return gx, gweight, gbias
-
-
-cdef cnp.ndarray around_axis(cnp.ndarray x, int axis, tuple order, ptrdiff_t *outer,
-                             ptrdiff_t *inner):
-    """x without gaps in memory, copied if need be, as (outer, n, inner) around the axis.
-
-    order lists its axes from slowest to fastest.
-    """
-    cdef int d
-    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
-    cdef cnp.ndarray source = x
-    cdef bint after = True
-    outer[0] = inner[0] = 1
-    for d in reversed(order):
-        if source is x and cnp.PyArray_DIM(x, d) != 1 and cnp.PyArray_STRIDE(x, d) != expected:
-            source = empty(np.shape(x), x.dtype, order)
-            np.copyto(source, x)
-        expected *= cnp.PyArray_DIM(x, d)
-        if d == axis:
-            after = False
-        elif after:
-            inner[0] *= cnp.PyArray_DIM(x, d)
-        else:
-            outer[0] *= cnp.PyArray_DIM(x, d)
-    return source
-
-
-def softmax(cnp.ndarray x, int axis, bint logarithm=False):
-    """Softmax of x along an axis, or its logarithm; the output keeps the memory order of x."""
-    cdef bint f64 = is_f64("softmax", x)
-    cdef ptrdiff_t outer, inner, n = cnp.PyArray_DIM(x, axis)
-    cdef tuple order = memory_order(x)
-    x = around_axis(x, axis, order, &outer, &inner)
-    cdef cnp.ndarray out = empty(np.shape(x), x.dtype, order)
-    if cnp.PyArray_SIZE(x):
-        with nogil:
-            kernels.softmax(f64, logarithm, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, n,
-                            inner)
-    return out
-
-
 # ------------------------------------------------------------------- pooling, resampling
 
 cdef fg_pool pool_windows(cnp.ndarray x, cnp.ndarray out, kernel_size, stride, padding):
@@ -387,11 +246,10 @@ def resample(cnp.ndarray x, int axis, ptrdiff_t n_out, cnp.ndarray start, cnp.nd
     cdef bint f64 = is_f64("resample", x)
     cdef ptrdiff_t outer, inner
     cdef fg_taps taps
-    cdef tuple order = memory_order(x)
-    x = around_axis(x, axis, order, &outer, &inner)
+    x, outer, inner = around_axis(x, axis)
     shape = list(np.shape(x))
     shape[axis] = n_out
-    cdef cnp.ndarray out = empty(shape, x.dtype, order)
+    cdef cnp.ndarray out = empty(shape, x.dtype, memory_order(x))
     taps.n_in, taps.n_out = cnp.PyArray_DIM(x, axis), n_out
     taps.start = <const ptrdiff_t *>cnp.PyArray_DATA(start)
     taps.index = <const ptrdiff_t *>cnp.PyArray_DATA(index)

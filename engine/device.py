@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import _kernels, _linalg_kernels, _nn_kernels, _science_kernels
+from fieldgrad.engine import (
+    _kernels,
+    _linalg_kernels,
+    _nn_kernels,
+    _norm_kernels,
+    _science_kernels,
+)
 
 __all__ = ["KERNELS", "axes_of"]
 
@@ -136,7 +142,7 @@ def _instance_norm(
     eps: float,
     negative_slope: float,
 ) -> tuple[Array, ...]:
-    return _nn_kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
+    return _norm_kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
 
 
 def _group_norm(
@@ -148,7 +154,7 @@ def _group_norm(
     eps: float,
     negative_slope: float,
 ) -> tuple[Array, ...]:
-    return _nn_kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
+    return _norm_kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
 
 
 def _batch_norm(
@@ -160,7 +166,7 @@ def _batch_norm(
     negative_slope: float = 1.0,
     statistics_only: bool = False,
 ) -> tuple[Array, ...]:
-    return _nn_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, statistics_only)
+    return _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, statistics_only)
 
 
 def _layer_norm(
@@ -174,7 +180,7 @@ def _layer_norm(
     size = math.prod(x.shape[x.ndim - n_axes :])
     rows = x.reshape(x.size // max(size, 1), size)
     weight, bias = (None if p is None else p.reshape(-1) for p in (weight, bias))
-    out, mean, rstd = _nn_kernels.norm(rows, weight, bias, len(rows), 1, eps)
+    out, mean, rstd = _norm_kernels.norm(rows, weight, bias, len(rows), 1, eps)
     return out.reshape(x.shape), mean, rstd
 
 
@@ -219,6 +225,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
             "relu": None,
             "leaky_relu": None,
             "leaky_relu_grad": None,
+            "binary_cross_entropy": None,
             "elu": None,
         }.items()
     },
@@ -272,9 +279,16 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "group_norm": _group_norm,
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
-    "norm_gradient": _nn_kernels.norm_gradient,
-    "softmax": lambda x, axis: _nn_kernels.softmax(x, axis % x.ndim),
-    "log_softmax": lambda x, axis: _nn_kernels.softmax(x, axis % x.ndim, logarithm=True),
+    "norm_gradient": _norm_kernels.norm_gradient,
+    "softmax": _norm_kernels.softmax,
+    "log_softmax": _norm_kernels.log_softmax,
+    "softmax_gradient": _norm_kernels.softmax_gradient,
+    "log_softmax_gradient": _norm_kernels.log_softmax_gradient,
+    # Losses.
+    "cross_entropy": _norm_kernels.cross_entropy,
+    "cross_entropy_gradient": _norm_kernels.cross_entropy_gradient,
+    "overlap_sums": _norm_kernels.overlap_sums,
+    "overlap_sums_gradient": _norm_kernels.overlap_sums_gradient,
     # Pooling and resampling.
     "max_pool": _nn_kernels.max_pool,
     "max_unpool": _nn_kernels.max_unpool,

@@ -355,6 +355,36 @@ def along_axes(rng: np.random.Generator) -> Iterator[Sample]:
         yield (2 * rng.normal(size=size),), {"axis": 1}
 
 
+def pairs_along_axes(rng: np.random.Generator) -> Iterator[Sample]:
+    """Two inputs of one shape and an axis."""
+    for (x,), attributes in along_axes(rng):
+        yield (x, rng.normal(size=x.shape)), attributes
+
+
+def class_maps(rng: np.random.Generator) -> Iterator[Sample]:
+    """Logits and the class of each position."""
+    for shape in ((3, 4), (2, 3, 70), (1, 2, 3, 4), (2, 20, 3, 2), (0, 3, 2), (2, 1, 5)):
+        for logits in (2 * rng.normal(size=shape), 2 * channels_last(rng, shape)):
+            yield (logits, rng.integers(0, shape[1], shape[:1] + shape[2:])), {}
+
+
+def cross_entropies(rng: np.random.Generator) -> Iterator[Sample]:
+    """Logits with classes or probabilities, and how to weigh and reduce."""
+    for (logits, classes), _ in class_maps(rng):
+        n = logits.shape[1]
+        if not logits.size:
+            yield (logits, classes), {"reduction": "sum"}
+            continue
+        weight, kept = rng.uniform(0.5, 2.0, n), int(classes.flat[0])
+        probabilities = rng.dirichlet(np.ones(n), classes.shape)
+        for target in (classes.astype(np.int32), np.moveaxis(probabilities, -1, 1)):
+            yield (logits, target), {}
+            yield (logits, target), {"weight": weight, "reduction": "none"}
+            yield (logits, target), {"weight": weight, "label_smoothing": 0.2}
+        ignored = (kept + 1) % n if n > 1 else None
+        yield (logits, classes), {"ignore_index": ignored, "weight": weight}
+
+
 POOLS: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
     ((2, 3, 7), {"kernel_size": 2}),
     ((1, 2, 9), {"kernel_size": 3, "stride": 1, "padding": 1}),

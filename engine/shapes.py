@@ -472,6 +472,48 @@ def along_axis(x: Shape, *, axis: int) -> Shape:
     return x
 
 
+def both_along_axis(g: Shape, y: Shape, *, axis: int) -> Shape:
+    """The common shape, if it has the axis."""
+    if g != y:
+        raise ShapeError(f"the gradient has shape {g}, the result {y}; expected equal shapes.")
+    return along_axis(y, axis=axis)
+
+
+def classes(name: str, logits: Shape, target: Shape) -> Shape:
+    """Shape (batch, …) of a target of classes, if logits are (batch, class, …)."""
+    if len(logits) < 2 or logits[1] < 1 or target != logits[:1] + logits[2:]:
+        wanted = logits[:1] + logits[2:] if len(logits) > 1 else "that without the class axis"
+        raise ShapeError(
+            f"{name}: logits have shape {logits}, expected (batch, class, …); so the target must "
+            f"have {wanted}; it has {target}."
+        )
+    return target
+
+
+def cross_entropy(
+    logits: Shape, target: Shape, *, weight: Any, reduction: str, label_smoothing: float, **_: Any
+) -> Shape:
+    """Of one number, or of the positions for reduction "none"."""
+    positions = logits[:1] + logits[2:]
+    if len(logits) < 2 or target != logits:
+        classes("cross_entropy", logits, target)
+    if weight is not None and np.shape(weight) != logits[1:2]:
+        raise ShapeError(
+            f"cross_entropy: weight has shape {np.shape(weight)}; expected ({logits[1]},)."
+        )
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction = {reduction!r}; expected 'mean', 'sum' or 'none'.")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing = {label_smoothing}; expected 0 to 1.")
+    return positions if reduction == "none" else ()
+
+
+def overlap_sums(logits: Shape, target: Shape) -> Shape:
+    """Four sums for each class of each batch entry."""
+    classes("overlap_sums", logits, target)
+    return (4, *logits[:2])
+
+
 def pool(name: str, x: Shape, *, kernel_size: Any, stride: Any, padding: Any) -> Shape:
     """Shape of a pooling over windows, each of which must hold something."""
     if not 3 <= len(x) <= 5:

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import Tensor, exp, log_softmax
-from fieldgrad.engine.errors import DataError, ShapeError
+from fieldgrad.engine import Tensor, overlap_sums
 
 __all__ = ["deep_supervision_weights", "dice_cross_entropy"]
 
@@ -93,27 +92,6 @@ def _every(target: NDArray[np.integer], level: Tensor) -> NDArray[np.integer]:
 
 
 def _one_resolution(logits: Tensor, target: NDArray[np.integer], dice_weight: float) -> Tensor:
-    n_classes = logits.shape[1]
-    if target.shape != logits.shape[:1] + logits.shape[2:]:
-        raise ShapeError(
-            f"dice_cross_entropy: logits have shape {logits.shape}, so the target must have "
-            f"{logits.shape[:1] + logits.shape[2:]}; it has {target.shape}."
-        )
-    if target.size and not 0 <= target.min() <= target.max() < n_classes:
-        raise DataError(
-            f"dice_cross_entropy: labels run from {target.min()} to {target.max()}; with "
-            f"{n_classes} classes expected 0 to {n_classes - 1}. Map the labels to consecutive "
-            "numbers first."
-        )
-    # One-hot along the last axis in memory, as the logits' channels are.
-    one_hot = (target[..., None] == np.arange(n_classes)).astype(logits.dtype)
-    truth = np.moveaxis(one_hot, -1, 1)  # (batch, class, spatial…)
-    log_p = log_softmax(logits, axis=1)
-    n_voxels = target.size
-    cross_entropy = (log_p * truth).sum() * (-1.0 / n_voxels)
-    spatial = tuple(range(2, logits.ndim))
-    p = exp(log_p)
-    overlap = (p * truth).sum(axis=spatial)  # (batch, class)
-    size = p.sum(axis=spatial) + truth.sum(axis=spatial)
-    dice = (2.0 * overlap + SMOOTH) / (size + SMOOTH)
-    return cross_entropy + dice_weight * (1.0 - dice[:, 1:].mean())
+    overlap, p, t, surprise = overlap_sums(logits, target)  # (batch, class) each
+    dice = (2.0 * overlap + SMOOTH) / (p + t + SMOOTH)
+    return surprise.sum() * (1.0 / target.size) + dice_weight * (1.0 - dice[:, 1:].mean())

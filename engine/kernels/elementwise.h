@@ -40,6 +40,7 @@
   OP(power, M(pow)(x, y)) \
   OP(maximum, x > y || x != x ? x : y) \
   OP(minimum, x < y || x != x ? x : y) \
-  OP(leaky_relu_grad, y > 0 ? x : p * x)
+  OP(leaky_relu_grad, y > 0 ? x : p * x) \
+  OP(binary_cross_entropy, M(softplus)(x) - x * y)
 
 #endif

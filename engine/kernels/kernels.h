@@ -11,6 +11,7 @@
 
 #include "conv.h"
 #include "gemm.h"
+#include "losses.h"
 #include "norm.h"
 #include "optimizer.h"
 #include "pool.h"
@@ -47,8 +48,16 @@ typedef struct {
   /* change rows[…].data[0] and its state by the update of this kind; sum of squares of data[0] */ \
   K(void, update, (int kind, const fg_row *rows, ptrdiff_t n_rows)) \
   K(int, sum_of_squares, (const fg_row *rows, ptrdiff_t n_rows, double *total)) \
-  /* softmax, or its logarithm, over the middle axis of x (outer, n, inner), dense, not empty */ \
-  K(void, softmax, (int f64, int logarithm, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  /* softmax, or its logarithm, over the middle axis of x (outer, n, inner), dense, not empty; if g is \
+   * given: the gradient for its input, x being what it gave */ \
+  K(void, softmax, (int f64, int logarithm, const void *x, const void *g, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  /* losses.h; loss (batch, positions) or NULL; sums: of losses and of weights; overlap sums (4, batch, \
+   * classes). They return the number of classes out of range, or -1: no memory. The gradient of \
+   * cross_entropy is g[i * g_step] * scale times that of position i */ \
+  K(ptrdiff_t, cross_entropy, (int f64, const fg_truth *t, const void *x, void *loss, double *sums)) \
+  K(void, cross_entropy_gradient, (int f64, const fg_truth *t, const void *x, const void *g, ptrdiff_t g_step, double scale, void *gx)) \
+  K(ptrdiff_t, overlap_sums, (int f64, const fg_truth *t, const void *x, void *sums)) \
+  K(int, overlap_sums_gradient, (int f64, const fg_truth *t, const void *x, const void *g, void *gx)) \
   /* index: flat position in its channel's map of each maximum; max_unpool adds g there */ \
   K(void, max_pool, (int f64, const fg_pool *p, const void *x, void *out, int32_t *index)) \
   K(void, max_unpool, (int f64, const fg_pool *p, const void *g, const int32_t *index, void *gx)) \

@@ -1,4 +1,4 @@
-"""Normalizations by mean and variance, and softmax.
+"""Normalizations by mean and variance.
 
 The four normalizations share one kernel. Each is fused: forward and gradient are two passes over
 memory, where the same in simpler ops takes about ten; a leaky ReLU on the result costs nothing.
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
-from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.op import op
 from fieldgrad.engine.ops.arithmetic import sqrt, square
-from fieldgrad.engine.ops.elementary import exp, leaky_relu
+from fieldgrad.engine.ops.elementary import leaky_relu
 from fieldgrad.engine.ops.layout import reshape
-from fieldgrad.engine.ops.reduce import mean, sum
+from fieldgrad.engine.ops.reduce import mean
 
 
 def _normalized(x: Tensor, axes: Sequence[int], eps: float) -> Tensor:
@@ -370,77 +370,3 @@ def _(g, x, weight, bias, mean, rstd, n_axes):
     flat = [None if p is None else p.reshape(-1) for p in (weight, bias)]
     gx, gweight, gbias = _fused_gradient(g.reshape(rows), x.reshape(rows), *flat, mean, rstd, 1.0)
     return gx.reshape(x.shape), gweight.reshape(last), gbias.reshape(last)
-
-
-@op(kernel="softmax", floating=True, shape=shapes.along_axis, samples=samples.along_axes)
-def softmax(x: TensorLike, /, axis: int = -1):
-    """exp(x) / sum(exp(x)) along an axis: positive numbers of sum one.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape with at least one axis.
-    axis : int, default -1
-        Axis whose elements compete.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-
-    Raises
-    ------
-    ShapeError
-        If the axis does not exist.
-
-    Notes
-    -----
-    The maximum is subtracted first, so nothing overflows. -inf gives 0 (a mask); NaN, +inf, or
-    nothing but -inf along the axis gives NaN.
-
-    Examples
-    --------
-    >>> import fieldgrad.engine as fg
-    >>> fg.softmax(fg.tensor([1.0, 1.0, float("-inf")])).tolist()
-    [0.5, 0.5, 0.0]
-    """
-
-
-@softmax.vjp
-def _(g, out, axis):
-    weighted = g * out
-    return weighted - out * sum(weighted, axis=axis, keepdims=True)
-
-
-@op(kernel="log_softmax", floating=True, shape=shapes.along_axis, samples=samples.along_axes)
-def log_softmax(x: TensorLike, /, axis: int = -1):
-    """Logarithm of `softmax`, x - log(sum(exp(x))), accurate where softmax is near 0.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape with at least one axis.
-    axis : int, default -1
-        Axis whose elements compete.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-
-    Raises
-    ------
-    ShapeError
-        If the axis does not exist.
-
-    Examples
-    --------
-    >>> import fieldgrad.engine as fg
-    >>> fg.log_softmax(fg.tensor([0.0, -1000.0])).tolist()
-    [0.0, -1000.0]
-    """
-
-
-@log_softmax.vjp
-def _(g, out, axis):
-    return g - exp(out) * sum(g, axis=axis, keepdims=True)

@@ -122,6 +122,42 @@ def _layer_norm(x, weight=1.0, bias=0.0, n_axes=1, eps=1e-5):
     return y * weight + bias
 
 
+def _softmax_gradient(g, y, axis):
+    return y * (g - (g * y).sum(axis, keepdims=True))
+
+
+def _log_softmax_gradient(g, y, axis):
+    return g - np.exp(y) * g.sum(axis, keepdims=True)
+
+
+def _one_hot(classes, n):
+    return np.moveaxis(np.eye(n)[classes], -1, 1)
+
+
+def _cross_entropy(
+    logits, target, weight=None, ignore_index=None, label_smoothing=0.0, reduction="mean"
+):
+    n = logits.shape[1]
+    weight = (np.ones(n) if weight is None else weight).reshape(-1, *(1,) * (logits.ndim - 2))
+    q, divisor = target, logits.size // n
+    if target.dtype.kind == "i":
+        kept = np.expand_dims(target != ignore_index, 1)
+        q = _one_hot(target, n) * kept
+        divisor = (q * weight).sum()
+        q = q * (1 - label_smoothing) + kept * label_smoothing / n
+    else:
+        q = q * (1 - label_smoothing) + label_smoothing / n
+    loss = -(q * weight * special.log_softmax(logits, 1)).sum(1)
+    return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / (divisor or 1)}[reduction]
+
+
+def _overlap_sums(logits, target):
+    p, t = special.softmax(logits, 1), _one_hot(target, logits.shape[1])
+    over = tuple(range(2, logits.ndim))
+    terms = (p * t, p, t, -t * special.log_softmax(logits, 1))
+    return np.stack([term.sum(over) for term in terms])
+
+
 def _pool_windows(size, kernel_size, stride, padding):
     """Output positions, and for each the slices of its window."""
     n = len(size)
@@ -235,6 +271,11 @@ REFERENCES = {
     "layer_norm": _layer_norm,
     "softmax": lambda x, axis: special.softmax(x, axis),
     "log_softmax": lambda x, axis: special.log_softmax(x, axis),
+    "softmax_gradient": _softmax_gradient,
+    "log_softmax_gradient": _log_softmax_gradient,
+    "cross_entropy": _cross_entropy,
+    "overlap_sums": _overlap_sums,
+    "binary_cross_entropy": lambda x, t: np.logaddexp(0, x) - x * t,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "conv_weight": _conv_weight,

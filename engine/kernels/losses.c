@@ -1,0 +1,68 @@
+/* Losses of class logits: softmax, comparison with the truth and sums in one pass over memory.
+ *
+ * The gradients take the softmax again from the logits, which costs less than to keep it. Positions
+ * are handled in tiles of columns (softmax_lines.h), long rows of classes one by one. Sums are taken
+ * in double, task by task in order; the cut into tasks depends on sizes alone. */
+#include "isa.h"
+#include "kernels.h"
+#include "threads.h"
+#include "scalar_math.h"
+
+#include <stdlib.h>
+
+#define TASK_ELEMENTS 16384
+#define TILE 64
+#define RUN 256
+#define FEW 16  /* up to so many adjacent classes are turned into columns */
+
+enum { IGNORED = -1, WRONG = -2 };
+
+/* Classes of `width` positions from `start` on; returns how many are none of 0 … classes - 1. */
+static ptrdiff_t classes_of(const fg_truth *t, ptrdiff_t start, ptrdiff_t width, int32_t *found) {
+  ptrdiff_t n_wrong = 0;
+  for (ptrdiff_t k = 0; k < width; k++) {
+    int64_t c = t->size == 1   ? ((const uint8_t *)t->target)[start + k]
+                : t->size == 4 ? ((const int32_t *)t->target)[start + k]
+                               : ((const int64_t *)t->target)[start + k];
+    int wrong = (uint64_t)c >= (uint64_t)t->classes;
+    found[k] = wrong ? WRONG : (int32_t)c;
+    if (t->ignores && c == t->ignored) {
+      found[k] = IGNORED;
+      wrong = 0;
+    }
+    n_wrong += wrong;
+  }
+  return n_wrong;
+}
+
+#define T float
+#define LANES FG_LANES_F32
+#define M(f) f##_f32
+#include "softmax_lines.h"
+#include "losses_body.h"
+#undef T
+#undef LANES
+#undef M
+#define T double
+#define LANES FG_LANES_F64
+#define M(f) f##_f64
+#include "softmax_lines.h"
+#include "losses_body.h"
+
+ptrdiff_t FG(cross_entropy)(int f64, const fg_truth *t, const void *x, void *loss, double *sums) {
+  return f64 ? cross_entropy_f64(t, x, loss, sums) : cross_entropy_f32(t, x, loss, sums);
+}
+
+void FG(cross_entropy_gradient)(int f64, const fg_truth *t, const void *x, const void *g,
+                                ptrdiff_t g_step, double scale, void *gx) {
+  f64 ? cross_entropy_gradient_f64(t, x, g, g_step, scale, gx)
+      : cross_entropy_gradient_f32(t, x, g, g_step, scale, gx);
+}
+
+ptrdiff_t FG(overlap_sums)(int f64, const fg_truth *t, const void *x, void *sums) {
+  return f64 ? overlap_sums_f64(t, x, sums) : overlap_sums_f32(t, x, sums);
+}
+
+int FG(overlap_sums_gradient)(int f64, const fg_truth *t, const void *x, const void *g, void *gx) {
+  return f64 ? overlap_sums_gradient_f64(t, x, g, gx) : overlap_sums_gradient_f32(t, x, g, gx);
+}
