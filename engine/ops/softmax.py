@@ -67,7 +67,27 @@ def _(g, out, axis):
     samples=samples.pairs_along_axes,
 )
 def softmax_gradient(g: Tensor, y: Tensor, /, axis: int):
-    """Gradient of `softmax` for its input where it gave y: y (g - sum(g y)), in one pass."""
+    """Gradient of `softmax` for its input: y (g - sum(g y)) in one pass over memory.
+
+    Parameters
+    ----------
+    g : Tensor
+        Gradient for the result y, with its shape.
+    y : Tensor
+        What `softmax` gave.
+    axis : int
+        The axis it was taken along.
+
+    Returns
+    -------
+    Tensor
+        Shape of y.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ or the axis does not exist.
+    """
 
 
 @softmax_gradient.vjp
@@ -117,7 +137,27 @@ def _(g, out, axis):
     samples=samples.pairs_along_axes,
 )
 def log_softmax_gradient(g: Tensor, y: Tensor, /, axis: int):
-    """Gradient of `log_softmax` for its input where it gave y: g - exp(y) sum(g), in one pass."""
+    """Gradient of `log_softmax` for its input: g - exp(y) sum(g) in one pass over memory.
+
+    Parameters
+    ----------
+    g : Tensor
+        Gradient for the result y, with its shape.
+    y : Tensor
+        What `log_softmax` gave.
+    axis : int
+        The axis it was taken along.
+
+    Returns
+    -------
+    Tensor
+        Shape of y.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ or the axis does not exist.
+    """
 
 
 @log_softmax_gradient.vjp
@@ -302,7 +342,17 @@ def _(g, logits, target):
 def binary_cross_entropy(logits: TensorLike, target: TensorLike, /):
     """-target log p - (1 - target) log(1 - p) with p = sigmoid(logits), elementwise.
 
-    It is softplus(logits) - logits · target, which does not overflow, in one pass.
+    It is softplus(logits) - logits · target, which does not overflow, in one pass over memory.
+
+    Parameters
+    ----------
+    logits, target : Tensor
+        Any shapes that broadcast; targets between 0 and 1.
+
+    Returns
+    -------
+    Tensor
+        The broadcast shape.
     """
 
 
