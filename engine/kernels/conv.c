@@ -192,9 +192,9 @@ int FG(conv)(const fg_conv *c, char made, void *x, void *w, void *y, const void 
            : made == 'x' ? conv_transpose_f64(c, y, w, bias, x)
                          : conv_weight_f64(c, x, y, w);
   if (c->method + FG(winograd_choice)(c) > 2)
-    return made == 'y'   ? FG(winograd)(c, x, w, bias, y)
-           : made == 'x' ? FG(winograd_transpose)(c, y, w, bias, x)
-                         : FG(winograd_weight)(c, x, y, w);
+    return made == 'y'   ? FG(winograd)(c, x, w, bias, y, conv_f32)
+           : made == 'x' ? FG(winograd_transpose)(c, y, w, bias, x, conv_transpose_f32)
+                         : FG(winograd_weight)(c, x, y, w, conv_weight_f32);
   return made == 'y'   ? conv_f32(c, x, w, bias, y)
          : made == 'x' ? conv_transpose_f32(c, y, w, bias, x)
                        : conv_weight_f32(c, x, y, w);
