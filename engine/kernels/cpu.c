@@ -14,6 +14,9 @@ const fg_kernels *fg_select(const char *isa) {
   int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#ifdef FG_EMULATE_AVX512
+  if (avx2 && isa && !strcmp(isa, "avx512")) return &fg_table_avx512;
+#endif
   if (avx512 && (!isa || !strcmp(isa, "avx512"))) return &fg_table_avx512;
   if (avx2 && (!isa || !strcmp(isa, "avx2"))) return &fg_table_avx2;
 #endif
