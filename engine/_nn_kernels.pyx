@@ -106,6 +106,8 @@ cdef void strides_5d(cnp.ndarray a, ptrdiff_t *strides):
 cdef run_conv(str name, char made, cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, bias,
               tuple stride, tuple padding, tuple dilation, ptrdiff_t groups):
     """Make the one of x, weight and y that `made` names ('x', 'w', 'y') from the other two."""
+    if not cnp.PyArray_IS_C_CONTIGUOUS(weight):
+        weight = np.ascontiguousarray(weight)
     cdef fg_conv c
     cdef int d, i, failed, n_axes = cnp.PyArray_NDIM(x) - 2
     cdef void *px = cnp.PyArray_DATA(x)

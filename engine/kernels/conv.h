@@ -11,7 +11,7 @@
  *
  * Any of the three is made from the other two by summing over what it lacks; a bias is added to y or
  * x where one of them is made. Axes are (batch, channel, three spatial ones) and (output channel,
- * channel, three taps); strides count elements; the channel strides of x and y are 1. Channels of
+ * channel, three taps); strides count elements; the channel strides of x and y are 1, w is dense. Channels of
  * group k are k * n and on, with n the number of channels in a group; w lists the output channels of
  * all groups. There is at least one channel, one tap and one position. */
 typedef struct {

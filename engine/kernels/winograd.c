@@ -22,8 +22,10 @@
  * and never leave the cache. */
 #define FEW_TILES 64
 #define FEW_BYTES ((ptrdiff_t)256 << 10) /* transformed weights of one such step */
-#define BLOCK_BYTES ((ptrdiff_t)256 << 10) /* transformed tiles of a block in the second-level cache */
+#define BLOCK_BYTES ((ptrdiff_t)256 << 10) /* transformed tiles of a block that fits that cache */
 #define DEEP_BLOCK 48 /* tiles of a block that does not fit there: weights are used this often */
+
+#define PREFETCH 16 /* channels ahead of the one that is transformed */
 
 /* Whether the kernels of this file compute the case at all. */
 static int is_possible(const fg_conv *c) {
@@ -43,18 +45,16 @@ static void transform_weights(const winograd *j, ptrdiff_t panel, ptrdiff_t firs
   int vectors;
   const ptrdiff_t columns = panel_columns(j, panel, &vectors);
   const ptrdiff_t width = FG_MIN(j->out_channels - panel * 2 * LANES, columns);
-  const ptrdiff_t n_deep = j->reads[0] == 1 ? 1 : 3;
   float taps[27 * 2 * LANES] __attribute__((aligned(64)));
   memset(taps, 0, sizeof taps);
+  const ptrdiff_t taps_step = j->mirrored ? -columns : columns;
+  float *first_tap = taps + (j->mirrored ? (j->n_taps - 1) * columns : 0);
   for (ptrdiff_t c = first; c < first + n; c++, u += columns) {
-    for (ptrdiff_t o = 0; o < width; o++) {
-      const float *w = j->w + (panel * 2 * LANES + o) * j->w_out + c * j->w_in;
-      float *to = taps + o;
-      for (ptrdiff_t a = 0; a < n_deep; a++)
-        for (ptrdiff_t b = 0; b < 3; b++)
-          for (ptrdiff_t e = 0; e < 3; e++, to += columns)
-            *to = w[a * j->w_taps[0] + b * j->w_taps[1] + e * j->w_taps[2]];
-    }
+    const float *w = j->w + panel * 2 * LANES * j->w_out + c * j->w_in;
+    for (ptrdiff_t o = 0; o < width; o++) /* more streams than the processor foresees */
+      for (ptrdiff_t k = 0; k < j->n_taps; k += LINE)
+        __builtin_prefetch(w + o * j->w_out + PREFETCH * j->w_in + k);
+    transpose(w, j->w_out, width, j->n_taps, first_tap, taps_step);
     for (ptrdiff_t i = 0; i < columns; i += LANES) switch (j->kind) {
 #define TRANSFORM(k, d, h, w)                                          \
   case k:                                                              \
@@ -66,17 +66,17 @@ static void transform_weights(const winograd *j, ptrdiff_t panel, ptrdiff_t firs
   }
 }
 
-/* Where the weights of a panel begin; between two of its frequencies lie in_channels * columns +
- * LINE floats. */
-static float *panel_weights(const winograd *j, ptrdiff_t panel) {
-  return j->u + panel * j->n_frequencies * (j->in_channels * 2 * LANES + LINE);
+/* Floats of a panel of transformed weights; between two of its frequencies lie in_channels * columns
+ * + LINE of them. */
+static ptrdiff_t panel_size(const winograd *j) {
+  return j->n_frequencies * (j->in_channels * 2 * LANES + LINE);
 }
 
 static void transform_panel(void *context, ptrdiff_t panel) {
   const winograd *j = context;
   int vectors;
   const ptrdiff_t columns = panel_columns(j, panel, &vectors);
-  transform_weights(j, panel, 0, j->in_channels, panel_weights(j, panel),
+  transform_weights(j, panel, 0, j->in_channels, j->u + panel * panel_size(j),
                     j->in_channels * columns + LINE);
 }
 
@@ -98,7 +98,7 @@ static void write_tiles(const winograd *j, ptrdiff_t first, ptrdiff_t n, ptrdiff
     }
     vec finite = {0};
     for (ptrdiff_t v = 0; v < columns; v += LANES) {
-      vec y[64];
+      vec y[32];
       const vec bias = *(const vec *)(j->bias + panel * 2 * LANES + v);
       switch (j->kind) {
 #define TRANSFORM(k, d, h, w)                            \
@@ -136,7 +136,7 @@ static void run_block(void *context, ptrdiff_t i) {
   const ptrdiff_t first_panel = split * j->n_panels / j->n_splits;
   const ptrdiff_t last_panel = (split + 1) * j->n_panels / j->n_splits;
   /* Where tiles stay in the cache, panel by panel; else all panels while a frequency is there. */
-  const ptrdiff_t group = j->n_frequencies * n * j->in_padded * 4 <= BLOCK_BYTES * 3 / 2 ? 1 : last_panel - first_panel;
+  const ptrdiff_t group = j->fits ? 1 : last_panel - first_panel;
   const ptrdiff_t m_row = group * 2 * LANES;
   const ptrdiff_t v_step = frequency_stride(n, j->in_padded), m_step = frequency_stride(n, m_row);
   const ptrdiff_t size = j->n_frequencies * (v_step + m_step + j->in_padded);
@@ -156,7 +156,7 @@ static void run_block(void *context, ptrdiff_t i) {
         int vectors;
         const ptrdiff_t columns = panel_columns(j, panel, &vectors);
         multiply_f32(n, vectors, 0, v + f * v_step, j->in_padded, &offset, 1, j->in_channels,
-                     panel_weights(j, panel) + f * (j->in_channels * columns + LINE),
+                     j->u + panel * panel_size(j) + f * (j->in_channels * columns + LINE),
                      (const float *)zeros, 0, m + f * m_step + (panel - begin) * 2 * LANES, m_row);
       }
     for (ptrdiff_t panel = begin; panel < end; panel++)
@@ -215,10 +215,11 @@ static int run_all(winograd *j) {
     return j->failed ? -1 : 0;
   }
   const ptrdiff_t fit = BLOCK_BYTES / (j->n_frequencies * j->in_padded * (ptrdiff_t)sizeof(float));
-  cut_blocks(j, fit >= 2 * FG_BLOCK_ROWS ? fit / FG_BLOCK_ROWS * FG_BLOCK_ROWS : DEEP_BLOCK);
+  j->fits = fit >= 2 * FG_BLOCK_ROWS;
+  cut_blocks(j, j->fits ? fit / FG_BLOCK_ROWS * FG_BLOCK_ROWS : DEEP_BLOCK);
   /* A share of fewer than four panels would spend more on transforming its input again. */
   j->n_splits = FG_MIN(ceil_div(j->n_panels, 4), ceil_div(N_TASKS, FG_MAX(j->n_blocks, 1)));
-  j->u = scratch((panel_weights(j, j->n_panels) - j->u) * sizeof(float));
+  j->u = scratch(j->n_panels * panel_size(j) * sizeof(float));
   j->failed = !j->u;
   if (!j->failed) {
     fg_parallel(j->n_panels, transform_panel, j);
@@ -231,9 +232,7 @@ static int run_all(winograd *j) {
 static int run(const fg_conv *c, int transposed, const float *in, const float *w, const float *bias,
                float *out, fg_conv_f32 *direct) {
   winograd j = make(c, transposed);
-  j.in = in, j.out = out, j.w = w;
-  for (int a = 0; a < 3; a++) /* mirrored taps begin at the last one */
-    if (transposed) j.w += (c->kernel[a] - 1) * c->w_strides[2 + a];
+  j.in = in, j.out = out, j.w = (float *)w;
   float *filled_bias = calloc(j.n_panels * 2 * LANES, sizeof(float));
   j.not_finite = calloc(c->batch, 1);
   int failed = !filled_bias || !j.not_finite;

@@ -15,13 +15,14 @@
 #include "conv_blocks.h"
 
 #define N_TASKS 32 /* to aim at where the shape allows */
-#define LINE 16    /* floats in a cache line: odd line counts between frequencies spread over sets */
+#define LINE 16    /* floats in a cache line: odd counts between frequencies spread over sets */
 
 typedef struct {
   const float *in, *bias; /* bias: one value per output channel, zeros filled in */
   float *out;
-  const float *w; /* taps ascend with the input index, whatever the sign of their strides */
-  ptrdiff_t in_strides[5], out_strides[5], w_in, w_out, w_taps[3];
+  float *w; /* dense, only read unless it is the result; n_taps in a row */
+  ptrdiff_t in_strides[5], out_strides[5], w_in, w_out;
+  int mirrored; /* taps descend with the input index */
   ptrdiff_t in_size[3], out_size[3], padding[3];
   ptrdiff_t in_channels, out_channels; /* true counts; the padded ones are whole vectors */
   ptrdiff_t in_padded, out_padded, n_panels, n_splits;
@@ -29,12 +30,41 @@ typedef struct {
   ptrdiff_t reads[3], writes[3], n_taps; /* a tile's inputs and outputs along each axis */
   ptrdiff_t n_frequencies;
   ptrdiff_t tiles[3], n_tiles, block, n_blocks, n_chunks;
+  int fits; /* a transformed block in the second-level cache */
   float *u; /* transformed weights, or sums of their gradient */
   float *v, *g; /* transformed tiles of all positions, where they are few */
   ptrdiff_t chunk_size;
   unsigned char *not_finite; /* per image, or one for a weight gradient */
   int failed;
 } winograd;
+
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t quad_index __attribute__((vector_size(16)));
+
+/* to[k * to_step + i] = from[i * from_step + k] for i < rows, k < columns. */
+static void transpose(const float *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns,
+                      float *to, ptrdiff_t to_step) {
+  const quad_index low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};
+  if (rows < 4 || columns < 4) {
+    for (ptrdiff_t i = 0; i < rows; i++)
+      for (ptrdiff_t k = 0; k < columns; k++) to[k * to_step + i] = from[i * from_step + k];
+    return;
+  }
+  for (ptrdiff_t r = 0; r < rows; r += 4) /* the last block overlaps the one before */
+    for (ptrdiff_t c = 0; c < columns; c += 4) {
+      const ptrdiff_t i = FG_MIN(r, rows - 4), k = FG_MIN(c, columns - 4);
+      const float *x = from + i * from_step + k;
+      float *y = to + k * to_step + i;
+      const quad x0 = *(const quad *)x, x1 = *(const quad *)(x + from_step),
+                 x2 = *(const quad *)(x + 2 * from_step), x3 = *(const quad *)(x + 3 * from_step);
+      const quad low01 = __builtin_shuffle(x0, x1, low), high01 = __builtin_shuffle(x0, x1, high),
+                 low23 = __builtin_shuffle(x2, x3, low), high23 = __builtin_shuffle(x2, x3, high);
+      *(quad *)y = __builtin_shuffle(low01, low23, first);
+      *(quad *)(y + to_step) = __builtin_shuffle(low01, low23, last);
+      *(quad *)(y + 2 * to_step) = __builtin_shuffle(high01, high23, first);
+      *(quad *)(y + 3 * to_step) = __builtin_shuffle(high01, high23, last);
+    }
+}
 
 static void mark(unsigned char *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELAXED); }
 
@@ -56,6 +86,7 @@ static winograd make_kind(const fg_conv *c, int transposed, int kind) {
                 .out_channels = transposed ? c->x_channels : c->y_channels,
                 .w_in = c->w_strides[transposed ? 0 : 1],
                 .w_out = c->w_strides[transposed ? 1 : 0],
+                .mirrored = transposed,
                 .kind = kind,
                 .n_frequencies = 1,
                 .n_taps = 1,
@@ -66,7 +97,6 @@ static winograd make_kind(const fg_conv *c, int transposed, int kind) {
     j.in_size[a] = transposed ? c->y_size[a] : c->x_size[a];
     j.out_size[a] = transposed ? c->x_size[a] : c->y_size[a];
     j.padding[a] = transposed ? c->kernel[a] - 1 - c->padding[a] : c->padding[a];
-    j.w_taps[a] = transposed ? -c->w_strides[2 + a] : c->w_strides[2 + a];
     j.reads[a] = kinds[kind][a];
     j.writes[a] = TILE(kinds[kind][a]);
     j.tiles[a] = ceil_div(j.out_size[a], j.writes[a]);
@@ -91,13 +121,9 @@ static double cost(const winograd *j, ptrdiff_t batch) {
 
 /* The geometry with the tiles that should be fastest. */
 static winograd make(const fg_conv *c, int transposed) {
-  const int volume = c->kernel[0] == 3;
-  winograd best = make_kind(c, transposed, volume ? 2 : 0);
-  for (int kind = volume ? 3 : 1; kind < (volume ? N_TILE_KINDS : 2); kind++) {
-    const winograd j = make_kind(c, transposed, kind);
-    if (cost(&j, c->batch) < cost(&best, c->batch)) best = j;
-  }
-  return best;
+  const int first = c->kernel[0] == 3 ? 2 : 0;
+  const winograd small = make_kind(c, transposed, first), large = make_kind(c, transposed, first + 1);
+  return cost(&small, c->batch) <= cost(&large, c->batch) ? small : large;
 }
 
 /* Cut the tiles into blocks of about this many. */

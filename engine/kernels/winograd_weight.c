@@ -15,10 +15,13 @@ static void write_weights(const winograd *j, ptrdiff_t panel, ptrdiff_t first, p
                           const float *sums, ptrdiff_t step) {
   int vectors;
   const ptrdiff_t columns = panel_columns(j, panel, &vectors);
+  const ptrdiff_t width = FG_MIN(j->out_channels - panel * 2 * LANES, columns);
   const ptrdiff_t n_deep = j->reads[0] == 1 ? 1 : 3;
-  for (ptrdiff_t c = first; c < first + channels; c++)
+  float taps[27 * 2 * LANES] __attribute__((aligned(64)));
+  vec finite = {0};
+  for (ptrdiff_t c = first; c < first + channels; c++) {
     for (ptrdiff_t v = 0; v < columns; v += LANES, sums += LANES) {
-      vec t[MOST_FREQUENCIES], finite = {0};
+      vec t[MOST_FREQUENCIES];
       for (ptrdiff_t k = 0; k < j->n_frequencies; k++) {
         t[k] = *(const vec *)(sums + k * step);
         for (ptrdiff_t chunk = 1; chunk < j->n_chunks; chunk++)
@@ -32,18 +35,19 @@ static void write_weights(const winograd *j, ptrdiff_t panel, ptrdiff_t first, p
         FG_TILE_KINDS(TRANSFORM)
 #undef TRANSFORM
       }
-      const ptrdiff_t left = FG_MIN(j->out_channels - panel * 2 * LANES - v, LANES);
-      float *to = (float *)j->w + (panel * 2 * LANES + v) * j->w_out + c * j->w_in;
+      float *to = taps + v;
       for (ptrdiff_t a = 0; a < n_deep; a++)
         for (ptrdiff_t b = 0; b < 3; b++)
-          for (ptrdiff_t e = 0; e < 3; e++) {
+          for (ptrdiff_t e = 0; e < 3; e++, to += columns) {
             const vec tap = t[(a * j->reads[1] + b) * j->reads[2] + e];
             finite += tap * 0.0f;
-            for (ptrdiff_t o = 0; o < left; o++)
-              to[o * j->w_out + a * j->w_taps[0] + b * j->w_taps[1] + e * j->w_taps[2]] = tap[o];
+            *(vec *)to = tap;
           }
-      if (!is_finite(finite)) mark(j->not_finite);
     }
+    transpose(taps, columns, j->n_taps, width,
+              j->w + panel * 2 * LANES * j->w_out + c * j->w_in, j->w_out);
+  }
+  if (!is_finite(finite)) mark(j->not_finite);
 }
 
 /* ---- many tiles: sums over blocks of them, chunk by chunk ---- */
