@@ -105,7 +105,7 @@ def cases(threads: int) -> Iterator[Case]:
     yield contest(
         "batch norm, finished model, 16×64×64²",
         (16, 64, 64, 64),
-        lambda x, w, b: fg.given_norm(x, mean, var, w, b),
+        lambda x, w, b: fg.given_norm(x, w, b, mean=mean, var=var),
         lambda x, w, b: functional.batch_norm(x, *running, w, b),
         1.3,
         n_features=64,

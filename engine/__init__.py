@@ -19,7 +19,7 @@ Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.p
 [3.0, 4.5]
 """
 
-from fieldgrad.engine import data, errors, nn, optim
+from fieldgrad.engine import data, errors, memory, nn, optim
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine._kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.autograd import (
@@ -212,6 +212,7 @@ __all__ = [
     "max_pool",
     "maximum",
     "mean",
+    "memory",
     "min",
     "minimum",
     "moveaxis",

@@ -58,7 +58,7 @@ DEF MAX_NDIM = 64
 cdef size_t POOL_FROM = 1 << 16
 cdef dict free_blocks = {}          # rounded size -> list of addresses
 cdef size_t bytes_free = 0, bytes_used = 0, bytes_peak = 0
-cdef size_t bytes_limit = <size_t>4 << 30
+cdef size_t bytes_limit = 0         # set in memory.py
 
 
 cdef class Buffer:
@@ -90,16 +90,27 @@ cdef Buffer new_buffer(size_t size):
     size = (size + step - 1) // step * step
     cdef Buffer buffer = Buffer.__new__(Buffer)
     blocks = free_blocks.get(size)
+    if not blocks:
+        # A somewhat larger free block does as well.
+        larger = [n for n, found in free_blocks.items() if found and size < n <= size + size // 2]
+        if larger:
+            size = min(larger)
+            blocks = free_blocks[size]
     if blocks:
         buffer.pointer = <void *><uintptr_t>blocks.pop()
         bytes_free -= size
-    elif posix_memalign(&buffer.pointer, 64, size):
-        buffer.pointer = NULL
-        trim()
+    else:
+        # Blocks of other sizes go, as long as they would raise the memory held over what arrays
+        # have needed at some time.
+        if bytes_used + bytes_free + size > bytes_peak:
+            release(bytes_used + bytes_free + size - bytes_peak)
         if posix_memalign(&buffer.pointer, 64, size):
             buffer.pointer = NULL
-            raise MemoryError(f"no memory for an array of {size / 2**20:.0f} MiB; "
-                              "use a smaller batch or patch")
+            trim()
+            if posix_memalign(&buffer.pointer, 64, size):
+                buffer.pointer = NULL
+                raise MemoryError(f"no memory for an array of {size / 2**20:.0f} MiB; "
+                                  "use a smaller batch or patch")
     buffer.size = size
     bytes_used += size
     bytes_peak = max(bytes_peak, bytes_used)
@@ -169,29 +180,40 @@ def broadcast_to(cnp.ndarray x, tuple shape):
     return out
 
 
-def trim():
-    """Give the pool's free memory back to the operating system; return the bytes given back."""
+cdef size_t release(size_t nbytes):
+    """Give free blocks back, largest first, until they make nbytes; return how many they were."""
     global bytes_free
-    cdef size_t given = bytes_free
-    for blocks in free_blocks.values():
-        for pointer in blocks:
-            free(<void *><uintptr_t>pointer)
-    free_blocks.clear()
-    bytes_free = 0
+    cdef size_t given = 0
+    for size in sorted(free_blocks, reverse=True):
+        while free_blocks[size] and given < nbytes:
+            free(<void *><uintptr_t>free_blocks[size].pop())
+            given += size
+    bytes_free -= given
     return given
 
 
+def trim():
+    """Give the pool's free memory back to the operating system; return the bytes given back."""
+    return release(bytes_free)
+
+
 def memory_stats():
-    """Bytes of pooled arrays: ``used`` now, ``peak`` since start, ``free`` for reuse, ``limit``."""
-    return {"used": bytes_used, "peak": bytes_peak, "free": bytes_free, "limit": bytes_limit}
+    """Bytes of pooled arrays: used now, their peak, free for reuse, and the limit of these."""
+    return bytes_used, bytes_peak, bytes_free, bytes_limit
 
 
 def set_memory_limit(size_t nbytes):
     """Keep at most this many free bytes for reuse."""
     global bytes_limit
     bytes_limit = nbytes
-    if bytes_free > bytes_limit:
-        trim()
+    if bytes_free > nbytes:
+        release(bytes_free - nbytes)
+
+
+def reset_memory_peak():
+    """Count the peak from now on."""
+    global bytes_peak
+    bytes_peak = bytes_used
 
 
 # ---------------------------------------------------------------------------------- layout

@@ -12,7 +12,7 @@ def norm(
     groups: int,
     eps: float,
     negative_slope: float = 1.0,
-    statistics_only: bool = False,
+    given: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array, Array]: ...
 def norm_gradient(
     g: Array,
@@ -22,6 +22,7 @@ def norm_gradient(
     mean: Array,
     rstd: Array,
     negative_slope: float,
+    given: bool = False,
 ) -> tuple[Array, Array, Array]: ...
 def softmax(x: Array, axis: int) -> Array: ...
 def log_softmax(x: Array, axis: int) -> Array: ...

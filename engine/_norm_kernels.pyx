@@ -21,6 +21,7 @@ cdef extern from "kernels/norm.h" nogil:
     ctypedef struct fg_norm:
         ptrdiff_t batch, positions, channels, groups
         double eps, negative_slope
+        int given
 
 cdef extern from "kernels/losses.h" nogil:
     ctypedef struct fg_truth:
@@ -59,48 +60,54 @@ cdef void *data_or_null(cnp.ndarray a) noexcept nogil:
 
 
 cdef fg_norm norm_sizes(cnp.ndarray x, ptrdiff_t batch, ptrdiff_t groups, double eps,
-                        double negative_slope):
+                        double negative_slope, bint given):
     cdef fg_norm s
     s.batch, s.groups, s.eps, s.negative_slope = batch, groups, eps, negative_slope
+    s.given = given
     s.channels = cnp.PyArray_DIM(x, 1)
     s.positions = cnp.PyArray_SIZE(x) // max(batch * s.channels, 1)
     return s
 
 
 def norm(cnp.ndarray x, weight, bias, ptrdiff_t batch, ptrdiff_t groups, double eps,
-         double negative_slope=1.0, bint statistics_only=False):
+         double negative_slope=1.0, given=None):
     """Normalize groups of channels of x (N, C, …); batch = 1 counts N among the positions, else N.
 
-    Returns the output, channels-last in memory (None for statistics only), and mean and reciprocal
-    standard deviation, (batch, groups). A negative_slope but 1 applies a leaky ReLU to the output.
+    Returns the output, channels-last in memory, and mean and reciprocal standard deviation, (batch,
+    groups); ``given`` is these two, if they are not to be computed. A negative_slope but 1 applies a
+    leaky ReLU to the output.
     """
     cdef bint f64 = is_f64("norm", x)
     x = dense(x)
-    cdef fg_norm s = norm_sizes(x, batch, groups, eps, negative_slope)
+    cdef fg_norm s = norm_sizes(x, batch, groups, eps, negative_slope, given is not None)
     cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
     cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
-    cdef cnp.ndarray out = None if statistics_only else empty_channels_last(np.shape(x), x.dtype)
-    cdef cnp.ndarray mean = empty((batch, groups), x.dtype), rstd = empty((batch, groups), x.dtype)
+    cdef cnp.ndarray out = empty_channels_last(np.shape(x), x.dtype), mean, rstd
     cdef int failed = 0
-    if not cnp.PyArray_SIZE(x):
-        mean.fill(np.nan)
-        rstd.fill(np.nan)
+    if given is None:
+        mean, rstd = empty((batch, groups), x.dtype), empty((batch, groups), x.dtype)
     else:
+        mean, rstd = given
+    if cnp.PyArray_SIZE(x):
         with nogil:
             failed = kernels.norm(f64, &s, cnp.PyArray_DATA(x), data_or_null(w), data_or_null(b),
-                                  cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd), data_or_null(out))
+                                  cnp.PyArray_DATA(mean), cnp.PyArray_DATA(rstd),
+                                  cnp.PyArray_DATA(out))
+    elif given is None:
+        mean.fill(np.nan)
+        rstd.fill(np.nan)
     if failed:
         raise MemoryError(f"norm: no memory for the statistics of an array of shape {np.shape(x)}")
     return out, mean, rstd
 
 
 def norm_gradient(cnp.ndarray g, cnp.ndarray x, weight, bias, cnp.ndarray mean, cnp.ndarray rstd,
-                  double negative_slope):
-    """Gradients of norm's output for x, weight and bias; mean and rstd as norm gave them."""
+                  double negative_slope, bint given=False):
+    """Gradients of norm's output for x, weight and bias; mean and rstd as norm gave or took them."""
     cdef bint f64 = is_f64("norm_gradient", x)
     x, g = dense(x), dense(g)
     cdef fg_norm s = norm_sizes(x, cnp.PyArray_DIM(mean, 0), cnp.PyArray_DIM(mean, 1), 0,
-                                negative_slope)
+                                negative_slope, given)
     cdef cnp.ndarray w = None if weight is None else np.ascontiguousarray(weight)
     cdef cnp.ndarray b = None if bias is None else np.ascontiguousarray(bias)
     cdef cnp.ndarray gx = empty_channels_last(np.shape(x), x.dtype)
@@ -195,7 +202,7 @@ cdef Truth truth_of(str name, cnp.ndarray logits, cnp.ndarray target, weight, ig
             target = target.astype(np.int64)
         t.target = np.ascontiguousarray(target)
         t.c.size = cnp.PyArray_ITEMSIZE(target)
-    elif kind == "f" and ignore_index is None:
+    elif kind == "f" and ignore_index is None and target.ndim == logits.ndim:
         t.target = arranged_as(t.logits, target.astype(logits.dtype, copy=False))
         t.c.size = 0
     else:

@@ -163,10 +163,35 @@ def _batch_norm(
     bias: Array | None = None,
     *,
     eps: float,
-    negative_slope: float = 1.0,
-    statistics_only: bool = False,
+    negative_slope: float,
+    running: tuple[Array, Array] | None,
+    momentum: float,
 ) -> tuple[Array, ...]:
-    return _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, statistics_only)
+    out, mean, rstd = _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope)
+    if running is not None:
+        count = x.size // x.shape[1]
+        with np.errstate(divide="ignore"):  # no spread and no eps: infinite rstd, variance 0
+            var = np.maximum(np.float64(rstd[0]) ** -2.0 - eps, 0.0) * (count / (count - 1))
+        for average, new in zip(running, (mean[0], var), strict=True):
+            average += (momentum * (new - average)).astype(average.dtype)
+    return out, mean, rstd
+
+
+def _given_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    mean: Array,
+    var: Array,
+    eps: float,
+    negative_slope: float,
+) -> tuple[Array, ...]:
+    shape = (1, x.shape[1])
+    with np.errstate(divide="ignore"):
+        rstd = np.divide(1.0, np.sqrt(np.add(var, eps, dtype=float)))
+    given = [np.ascontiguousarray(a, x.dtype).reshape(shape) for a in (mean, rstd)]
+    return _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, tuple(given))
 
 
 def _layer_norm(
@@ -278,6 +303,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "instance_norm": _instance_norm,
     "group_norm": _group_norm,
     "batch_norm": _batch_norm,
+    "given_norm": _given_norm,
     "layer_norm": _layer_norm,
     "norm_gradient": _norm_kernels.norm_gradient,
     "softmax": _norm_kernels.softmax,

@@ -331,6 +331,16 @@ group_norms = _norms(
 )
 
 
+def given_norms(rng: np.random.Generator) -> Iterator[Sample]:
+    """The same with a mean and a variance for each channel."""
+    for (x, *vectors), attributes in batch_norms(rng):
+        n = x.shape[1]
+        yield (
+            (x, *vectors),
+            {**attributes, "mean": rng.normal(size=n), "var": rng.uniform(0.5, 2.0, n)},
+        )
+
+
 def layer_norms(rng: np.random.Generator) -> Iterator[Sample]:
     """An input, perhaps weight and bias, and how many axes to normalize over."""
     for shape, n_axes, n_vectors in (

@@ -42,7 +42,7 @@ typedef struct {
   /* make the one of x, w and y that `made` names from the others; conv.h; -1: memory ran out */ \
   K(int, conv, (const fg_conv *c, char made, void *x, void *w, void *y, const void *bias)) \
   /* norm.h says what the axes are; x, out (batch, positions, channels), mean, rstd (batch, groups); \
-   * weight, bias may be NULL, and out: statistics only. f64 tells the element type. -1: no memory */ \
+   * weight, bias may be NULL. f64 tells the element type. -1: no memory */ \
   K(int, norm, (int f64, const fg_norm *s, const void *x, const void *weight, const void *bias, void *mean, void *rstd, void *out)) \
   K(int, norm_gradient, (int f64, const fg_norm *s, const void *g, const void *x, const void *weight, const void *bias, const void *mean, const void *rstd, void *gx, void *gweight, void *gbias)) \
   /* change rows[…].data[0] and its state by the update of this kind; sum of squares of data[0] */ \

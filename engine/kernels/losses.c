@@ -17,21 +17,24 @@
 
 enum { IGNORED = -1, WRONG = -2 };
 
+#define READ_CLASSES(type) \
+  for (ptrdiff_t k = 0; k < width; k++) { \
+    int64_t c = ((const type *)t->target)[start + k]; \
+    int ignored = t->ignores && c == t->ignored; \
+    int wrong = !ignored && (uint64_t)c >= (uint64_t)t->classes; \
+    found[k] = ignored ? IGNORED : wrong ? WRONG : (int32_t)c; \
+    n_wrong += wrong; \
+  }
+
 /* Classes of `width` positions from `start` on; returns how many are none of 0 … classes - 1. */
 static ptrdiff_t classes_of(const fg_truth *t, ptrdiff_t start, ptrdiff_t width, int32_t *found) {
   ptrdiff_t n_wrong = 0;
-  for (ptrdiff_t k = 0; k < width; k++) {
-    int64_t c = t->size == 1   ? ((const uint8_t *)t->target)[start + k]
-                : t->size == 4 ? ((const int32_t *)t->target)[start + k]
-                               : ((const int64_t *)t->target)[start + k];
-    int wrong = (uint64_t)c >= (uint64_t)t->classes;
-    found[k] = wrong ? WRONG : (int32_t)c;
-    if (t->ignores && c == t->ignored) {
-      found[k] = IGNORED;
-      wrong = 0;
-    }
-    n_wrong += wrong;
-  }
+  if (t->size == 1)
+    READ_CLASSES(uint8_t)
+  else if (t->size == 4)
+    READ_CLASSES(int32_t)
+  else
+    READ_CLASSES(int64_t)
   return n_wrong;
 }
 

@@ -197,7 +197,7 @@ static void M(overlap_tile)(const M(loss_call) *m, ptrdiff_t entry, ptrdiff_t p,
   }
   for (ptrdiff_t c = 0; c < n; c++)
     for (ptrdiff_t k = 0; k < width; k++) {
-      T probability = M(exp)(x[c * stride + k] - top[k]) * sum[k];
+      T probability = M(decay)(x[c * stride + k] - top[k]) * sum[k];
       made[c * TILE + k] = probability;
       likely[c * TILE + k] += probability;
     }

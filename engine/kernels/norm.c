@@ -16,6 +16,8 @@
 #include <stdlib.h>
 
 #define TASK_ELEMENTS 65536
+#define ROW_TASK_ELEMENTS 16384  /* where rows are finished one by one */
+#define ROW_BLOCK 32  /* rows over which sums by column are taken in the element type */
 #define RUN_ELEMENTS 4096  /* of a run of rows: x and g stay in the first-level cache */
 #define ROW_RUN 512
 #define MIN_WIDTH 64

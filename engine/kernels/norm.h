@@ -11,6 +11,7 @@
 typedef struct {
   ptrdiff_t batch, positions, channels, groups;
   double eps;
+  int given;              /* mean and rstd are inputs, and constants for the gradient */
   double negative_slope;  /* of a leaky ReLU applied to the result; 1 leaves the result as it is */
 } fg_norm;
 

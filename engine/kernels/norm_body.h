@@ -10,6 +10,7 @@ typedef struct {
   double *partial;            /* (batch, n_chunks, 2, width): mean and m2, or the two sums */
   double *sums;               /* (batch, 2, channels): gradients of bias and weight */
   T *columns;                 /* (batch, N_COLUMNS, width) */
+  T *blocks;                  /* by row only: (task, 2, channels), the sums over a block of rows */
 } M(norm);
 
 FG_INLINE T M(weight_of)(const M(norm) *m, ptrdiff_t c) { return m->weight ? m->weight[c] : 1; }
@@ -39,7 +40,7 @@ static void M(cut)(M(norm) *m, int n_inputs) {
 /* With one position a row is one batch entry, and the constants are weight and bias alone. */
 static void M(cut_rows)(M(norm) *m, ptrdiff_t least) {
   m->width = m->s.channels;
-  m->chunk = FG_MAX(least, TASK_ELEMENTS / m->s.channels);
+  m->chunk = FG_MAX(least, ROW_TASK_ELEMENTS / m->s.channels);
   m->n_chunks = (m->s.batch + m->chunk - 1) / m->chunk;
 }
 
@@ -49,7 +50,8 @@ static int M(allocate)(M(norm) *m, int by_row, ptrdiff_t n_sums) {
   m->columns = malloc(sizeof(T) * entries * N_COLUMNS * width);
   m->partial = malloc(sizeof(double) * (entries * chunks * 2 * width + 1));
   m->sums = malloc(sizeof(double) * ((size_t)n_sums * 2 * (size_t)m->s.channels + 1));
-  if (!m->columns || !m->partial || !m->sums) return -1;
+  m->blocks = malloc(sizeof(T) * ((size_t)(by_row ? n_sums : 0) * 2 * (size_t)m->s.channels + 1));
+  if (!m->columns || !m->partial || !m->sums || !m->blocks) return -1;
   for (ptrdiff_t c = 0; by_row && c < m->s.channels; c++) {
     M(columns_of)(m, 0, SCALE)[c] = M(weight_of)(m, c);
     M(columns_of)(m, 0, BIAS)[c] = M(bias_of)(m, c);
@@ -58,6 +60,7 @@ static int M(allocate)(M(norm) *m, int by_row, ptrdiff_t n_sums) {
 }
 
 static void M(release)(M(norm) *m) {
+  free(m->blocks);
   free(m->sums);
   free(m->partial);
   free(m->columns);
@@ -157,8 +160,10 @@ static void M(normalize_row)(const T *restrict x, T *restrict out, const T *rest
   }
 }
 
-/* Elements of one batch entry that a task of the second pass handles, the last one with the rest. */
+/* Elements of one batch entry that a task of the second pass handles, the last one with the rest.
+ * That pass runs backwards: what the first one read last may still be in cache. */
 FG_INLINE ptrdiff_t M(task_range)(const M(norm) *m, ptrdiff_t i, ptrdiff_t *first, ptrdiff_t *last) {
+  i = m->s.batch * FG_MAX(m->n_chunks, 1) - 1 - i;
   ptrdiff_t n = i / FG_MAX(m->n_chunks, 1), chunk = i % FG_MAX(m->n_chunks, 1);
   *first = chunk * m->chunk * m->width;
   *last = chunk + 1 >= m->n_chunks ? m->s.positions * m->s.channels : *first + m->chunk * m->width;
@@ -241,8 +246,8 @@ static void M(group_sums_task)(void *context, ptrdiff_t n) {
     }
     for (ptrdiff_t first = group * size; first < width; first += channels)
       for (ptrdiff_t j = first; j < first + size; j++) {
-        constant[j] = (T)(r * a / count);
-        linear[j] = (T)(r * r * b / count);
+        constant[j] = m->s.given ? 0 : (T)(r * a / count);
+        linear[j] = m->s.given ? 0 : (T)(r * r * b / count);
       }
   }
 }
@@ -271,6 +276,15 @@ static void M(gradient_task)(void *context, ptrdiff_t i) {
 
 /* ------------------------------------------------------------- one position: rows of channels */
 
+/* Sum of a vector's lanes, by halves. */
+FG_INLINE double M(lane_sum)(V v) {
+  T s[LANES];
+  for (ptrdiff_t j = 0; j < LANES; j++) s[j] = v[j];
+  for (ptrdiff_t half = LANES / 2; half; half /= 2)
+    for (ptrdiff_t j = 0; j < half; j++) s[j] += s[j + half];
+  return (double)s[0];
+}
+
 static moments M(row_moments)(const T *x, ptrdiff_t n) {
   moments all = {0, 0, 0};
   for (ptrdiff_t first = 0; first < n; first += ROW_RUN) {
@@ -282,8 +296,7 @@ static moments M(row_moments)(const T *x, ptrdiff_t n) {
       s1 += *(const V *)(p + i + LANES);
     }
     s0 += s1;
-    double sum = 0;
-    for (ptrdiff_t j = 0; j < LANES; j++) sum += (double)s0[j];
+    double sum = M(lane_sum)(s0);
     for (; i < count; i++) sum += (double)p[i];
     T center = (T)(sum / (double)count);
     s0 = s1 = (V){0};
@@ -293,8 +306,7 @@ static moments M(row_moments)(const T *x, ptrdiff_t n) {
       s1 += d1 * d1;
     }
     s0 += s1;
-    double m2 = 0;
-    for (ptrdiff_t j = 0; j < LANES; j++) m2 += (double)s0[j];
+    double m2 = M(lane_sum)(s0);
     for (; i < count; i++) m2 += (double)((p[i] - center) * (p[i] - center));
     join(&all, (double)count, sum / (double)count, m2);
   }
@@ -311,7 +323,6 @@ static void M(rows_forward_task)(void *context, ptrdiff_t i) {
       moments all = M(row_moments)(x, size);
       T mean = m->mean[r * groups + group] = (T)all.mean;
       T rstd = m->rstd[r * groups + group] = (T)(1 / sqrt(all.m2 / all.n + m->s.eps));
-      if (!m->out) continue;
       T *restrict out = m->out + r * channels + group * size;
       const T *restrict scale = M(columns_of)(m, 0, SCALE) + group * size;
       const T *restrict bias = M(columns_of)(m, 0, BIAS) + group * size;
@@ -322,61 +333,68 @@ static void M(rows_forward_task)(void *context, ptrdiff_t i) {
     }
 }
 
+/* Gradient of one row for x; h and h * z (normalized x) are added to the sums by column. */
+FG_INLINE void M(row_gradient)(const M(norm) *m, ptrdiff_t r, ptrdiff_t group, T *restrict gbias,
+                               T *restrict gweight) {
+  ptrdiff_t size = m->s.channels / m->s.groups, start = r * m->s.channels + group * size;
+  const T *restrict x = m->x + start, *restrict g = m->g + start;
+  const T *restrict scale = M(columns_of)(m, 0, SCALE) + group * size;
+  const T *restrict bias = M(columns_of)(m, 0, BIAS) + group * size;
+  T *restrict gx = m->out + start;  /* holds the gradient for normalized x until it is done */
+  T mean = m->mean[r * m->s.groups + group], rstd = m->rstd[r * m->s.groups + group];
+  T slope = (T)m->s.negative_slope;
+  double a = 0, b = 0;
+  for (ptrdiff_t first = 0; first < size; first += ROW_RUN) {
+    ptrdiff_t stop = FG_MIN(first + ROW_RUN, size), j;
+    for (j = first; j < stop; j++) {
+      T z = (x[j] - mean) * rstd, y = z * scale[j] + bias[j];
+      T h = y > 0 ? g[j] : slope * g[j];
+      gbias[j] += h;
+      gweight[j] += h * z;
+      gx[j] = h * scale[j];
+    }
+    V s = {0}, t = {0};
+    for (j = first; j + LANES <= stop; j += LANES) {
+      V h = *(const V *)(gx + j);
+      s += h;
+      t += h * (*(const V *)(x + j) - mean);
+    }
+    a += M(lane_sum)(s);
+    b += M(lane_sum)(t);
+    for (; j < stop; j++) {
+      a += (double)gx[j];
+      b += (double)(gx[j] * (x[j] - mean));
+    }
+  }
+  T constant = (T)(a / (double)size);
+  T linear = (T)(b * (double)rstd * (double)rstd / (double)size);
+  for (ptrdiff_t j = 0; j < size; j++) gx[j] = rstd * (gx[j] - constant - (x[j] - mean) * linear);
+}
+
 static void M(rows_gradient_task)(void *context, ptrdiff_t i) {
   const M(norm) *m = context;
   ptrdiff_t channels = m->s.channels, groups = m->s.groups, size = channels / groups;
-  double *restrict sum = m->sums + i * 2 * channels, *restrict product = sum + channels;
-  T slope = (T)m->s.negative_slope;
+  ptrdiff_t last = FG_MIN((i + 1) * m->chunk, m->s.batch);
+  double *sum = m->sums + i * 2 * channels;
+  T *block = m->blocks + i * 2 * channels;
   for (ptrdiff_t c = 0; c < 2 * channels; c++) sum[c] = 0;
-  for (ptrdiff_t r = i * m->chunk; r < FG_MIN((i + 1) * m->chunk, m->s.batch); r++)
-    for (ptrdiff_t group = 0; group < groups; group++) {
-      ptrdiff_t start = r * channels + group * size;
-      const T *restrict x = m->x + start, *restrict g = m->g + start;
-      const T *restrict scale = M(columns_of)(m, 0, SCALE) + group * size;
-      const T *restrict bias = M(columns_of)(m, 0, BIAS) + group * size;
-      double *restrict gbias = sum + group * size, *restrict gweight = product + group * size;
-      T *restrict gx = m->out + start;  /* holds the gradient for normalized x until it is done */
-      T mean = m->mean[r * groups + group], rstd = m->rstd[r * groups + group];
-      double a = 0, b = 0;
-      for (ptrdiff_t first = 0; first < size; first += ROW_RUN) {
-        ptrdiff_t stop = FG_MIN(first + ROW_RUN, size), j;
-        for (j = first; j < stop; j++) {
-          T z = (x[j] - mean) * rstd, y = z * scale[j] + bias[j];
-          T h = y > 0 ? g[j] : slope * g[j];
-          gbias[j] += (double)h;
-          gweight[j] += (double)(h * z);
-          gx[j] = h * scale[j];
-        }
-        V s = {0}, t = {0};
-        for (j = first; j + LANES <= stop; j += LANES) {
-          V h = *(const V *)(gx + j);
-          s += h;
-          t += h * (*(const V *)(x + j) - mean);
-        }
-        for (ptrdiff_t k = 0; k < LANES; k++) {
-          a += (double)s[k];
-          b += (double)t[k];
-        }
-        for (; j < stop; j++) {
-          a += (double)gx[j];
-          b += (double)(gx[j] * (x[j] - mean));
-        }
-      }
-      T constant = (T)(a / (double)size);
-      T linear = (T)(b * (double)rstd * (double)rstd / (double)size);
-      for (ptrdiff_t j = 0; j < size; j++)
-        gx[j] = rstd * (gx[j] - constant - (x[j] - mean) * linear);
-    }
+  for (ptrdiff_t first = i * m->chunk; first < last; first += ROW_BLOCK) {
+    for (ptrdiff_t c = 0; c < 2 * channels; c++) block[c] = 0;
+    for (ptrdiff_t r = first; r < FG_MIN(first + ROW_BLOCK, last); r++)
+      for (ptrdiff_t group = 0; group < groups; group++)
+        M(row_gradient)(m, r, group, block + group * size, block + channels + group * size);
+    for (ptrdiff_t c = 0; c < 2 * channels; c++) sum[c] += (double)block[c];
+  }
 }
 
 /* ------------------------------------------------------------------------------- entry points */
 
 /* x, out: (batch, positions, channels); weight, bias: (channels) or NULL; mean, rstd: (batch,
- * groups). out may be NULL: statistics only. Returns -1 without memory. */
+ * groups), which are inputs if the statistics are given. Returns -1 without memory. */
 static int M(forward)(const fg_norm *s, const T *x, const T *weight, const T *bias, T *mean, T *rstd,
                       T *out) {
   M(norm) m = {.s = *s, .x = x, .weight = weight, .bias = bias, .mean = mean, .rstd = rstd, .out = out};
-  int by_row = s->positions == 1;
+  int by_row = s->positions == 1 && !s->given;
   if (by_row)
     M(cut_rows)(&m, 1);
   else
@@ -385,12 +403,12 @@ static int M(forward)(const fg_norm *s, const T *x, const T *weight, const T *bi
   if (!failed && by_row) {
     fg_parallel(m.n_chunks, M(rows_forward_task), &m);
   } else if (!failed) {
-    fg_parallel(s->batch * m.n_chunks, M(moments_task), &m);
-    fg_parallel(s->batch, M(statistics_task), &m);
-    if (out) {
-      fg_parallel(s->batch, M(columns_task), &m);
-      fg_parallel(s->batch * FG_MAX(m.n_chunks, 1), M(normalize_task), &m);
+    if (!s->given) {
+      fg_parallel(s->batch * m.n_chunks, M(moments_task), &m);
+      fg_parallel(s->batch, M(statistics_task), &m);
     }
+    fg_parallel(s->batch, M(columns_task), &m);
+    fg_parallel(s->batch * FG_MAX(m.n_chunks, 1), M(normalize_task), &m);
   }
   M(release)(&m);
   return failed;
@@ -402,7 +420,7 @@ static int M(gradient)(const fg_norm *s, const T *g, const T *x, const T *weight
                        const T *mean, const T *rstd, T *gx, T *gweight, T *gbias) {
   M(norm) m = {.s = *s, .x = x, .g = g, .weight = weight, .bias = bias, .mean = (T *)mean,
                .rstd = (T *)rstd, .out = gx};
-  int by_row = s->positions == 1;
+  int by_row = s->positions == 1 && !s->given;
   if (by_row)
     M(cut_rows)(&m, 64);
   else

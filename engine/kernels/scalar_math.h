@@ -34,6 +34,24 @@ FG_INLINE float exp_f32(float x) {
 }
 FG_INLINE double exp_f64(double x) { return exp(x); }
 
+/* e^x for x <= 0, or NaN: the same polynomial without what only larger x need; results that would be
+ * subnormal are 0. */
+FG_INLINE float decay_f32(float x) {
+  float r = x * 1.44269504f + 12582912.0f;
+  r -= 12582912.0f;
+  float f = x - r * 0.693359375f;
+  f = f + r * 2.12194440e-4f;
+  float p = 1.3930436e-3f;
+  p = p * f + 8.3668670e-3f;
+  p = p * f + 4.1666416e-2f;
+  p = p * f + 1.6666517e-1f;
+  p = p * f + 5.0000000e-1f;
+  p = p * f * f + f + 1.0f;
+  p = p * bits_to_f32(((int32_t)r + 127) << 23);
+  return x < -87.0f ? 0.0f : p;
+}
+FG_INLINE double decay_f64(double x) { return exp(x); }
+
 /* ln x: x = 2^e m with m in [sqrt(1/2), sqrt 2), then 2 atanh((m - 1) / (m + 1)) by its odd series.
  * Subnormal inputs are scaled up first. Relative error <= 3e-7 away from 1, absolute 1e-7 near it. */
 FG_INLINE float log_f32(float x) {

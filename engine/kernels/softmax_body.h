@@ -51,7 +51,7 @@ static void M(gradient_columns)(const M(softmax_call) *s, const T *restrict y, c
     const T *restrict h = g + i * stride, *restrict v = y + i * stride;
     T *restrict to = gx + i * stride;
     if (s->logarithm)
-      for (ptrdiff_t k = 0; k < width; k++) to[k] = h[k] - M(exp)(v[k]) * sum[k];
+      for (ptrdiff_t k = 0; k < width; k++) to[k] = h[k] - M(decay)(v[k]) * sum[k];
     else
       for (ptrdiff_t k = 0; k < width; k++) to[k] = v[k] * (h[k] - sum[k]);
   }
@@ -71,7 +71,7 @@ static void M(gradient_row)(const M(softmax_call) *s, const T *restrict y, const
   }
   T total = (T)sum;
   if (s->logarithm)
-    for (ptrdiff_t i = 0; i < s->n; i++) gx[i] = g[i] - M(exp)(y[i]) * total;
+    for (ptrdiff_t i = 0; i < s->n; i++) gx[i] = g[i] - M(decay)(y[i]) * total;
   else
     for (ptrdiff_t i = 0; i < s->n; i++) gx[i] = y[i] * (g[i] - total);
 }

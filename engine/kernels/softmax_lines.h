@@ -47,7 +47,7 @@ FG_INLINE void M(column_sums)(const T *restrict x, T *restrict out, ptrdiff_t n,
     T part[TILE] = {0};
     for (ptrdiff_t i = first; i < FG_MIN(first + RUN, n); i++)
       for (ptrdiff_t k = 0; k < width; k++) {
-        T e = M(exp)(x[i * stride + k] - top[k]);
+        T e = M(decay)(x[i * stride + k] - top[k]);
         if (out) out[i * stride + k] = e;
         part[k] += e;
       }
@@ -85,13 +85,13 @@ FG_INLINE double M(row_sum)(const T *restrict x, T *restrict out, ptrdiff_t n, T
     T several[2 * LANES] = {0};
     for (i = first; i + 2 * LANES <= last; i += 2 * LANES)
       for (int k = 0; k < 2 * LANES; k++) {
-        T e = M(exp)(x[i + k] - top);
+        T e = M(decay)(x[i + k] - top);
         if (out) out[i + k] = e;
         several[k] += e;
       }
     for (int k = 0; k < 2 * LANES; k++) sum += (double)several[k];
     for (; i < last; i++) {
-      T e = M(exp)(x[i] - top);
+      T e = M(decay)(x[i] - top);
       if (out) out[i] = e;
       sum += (double)e;
     }

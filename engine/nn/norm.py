@@ -1,7 +1,5 @@
 """Normalization layers: weight, bias and, for batches, running statistics."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -159,16 +157,13 @@ class BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x of shape (batch, channels, …); while training, update the averages."""
         settings = {"eps": self.eps, "negative_slope": self.negative_slope}
+        running = (self.running_mean, self.running_var)
         if not self.training:
-            return norm.given_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, **settings
-            )
-        out = norm.batch_norm(x, self.weight, self.bias, **settings)
-        mean, var = norm.batch_statistics(x)
-        count = math.prod(x.shape) // self.channels
-        self.running_mean += self.momentum * (mean - self.running_mean)
-        self.running_var += self.momentum * (var * (count / (count - 1)) - self.running_var)
-        return out
+            mean, var = running
+            return norm.given_norm(x, self.weight, self.bias, mean=mean, var=var, **settings)
+        return norm.batch_norm(
+            x, self.weight, self.bias, running=running, momentum=self.momentum, **settings
+        )
 
     def extra_repr(self) -> str:
         """Sizes."""

@@ -46,9 +46,12 @@ def _fused_gradient(
     mean: NDArray[Any],
     rstd: NDArray[Any],
     negative_slope: float,
+    given: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     parameters = [None if p is None else p.data for p in (weight, bias)]
-    gradients = KERNELS["norm_gradient"](g.data, x.data, *parameters, mean, rstd, negative_slope)
+    gradients = KERNELS["norm_gradient"](
+        g.data, x.data, *parameters, mean, rstd, negative_slope, given
+    )
     gx, gweight, gbias = map(Tensor, gradients)
     return gx, gweight, gbias
 
@@ -193,6 +196,8 @@ def batch_norm(
     *,
     eps: float = 1e-5,
     negative_slope: float = 1.0,
+    running: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    momentum: float = 0.1,
 ):
     """Normalize every channel over the batch and its positions, by the batch's own statistics.
 
@@ -206,6 +211,10 @@ def batch_norm(
         Added to the variance.
     negative_slope : float, default 1.0
         Slope below 0 of a leaky ReLU on the result; 1 leaves it out.
+    running : tuple of ndarray, optional
+        Averages of mean and unbiased variance, shape (C,) each, to bring forward in place.
+    momentum : float, default 0.1
+        Share of this batch in the averages.
 
     Returns
     -------
@@ -240,26 +249,34 @@ def _(g, x, weight, bias, mean, rstd, negative_slope):
     return _fused_gradient(g, x, weight, bias, mean, rstd, negative_slope)
 
 
+@op(
+    kernel="given_norm",
+    floating=True,
+    shape=shapes.given_norm,
+    samples=samples.given_norms,
+    aux=("center", "rstd"),
+)
 def given_norm(
     x: Tensor,
-    mean: NDArray[Any],
-    var: NDArray[Any],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
+    /,
     *,
+    mean: NDArray[Any],
+    var: NDArray[Any],
     eps: float = 1e-5,
     negative_slope: float = 1.0,
-) -> Tensor:
+):
     """Normalize every channel by a given mean and variance: `batch_norm` of a finished model.
 
     Parameters
     ----------
     x : Tensor
         Shape (N, C, …).
-    mean, var : ndarray
-        Shape (C,).
     weight, bias : Tensor, optional
         Shape (C,): factor and offset of each channel after normalization.
+    mean, var : ndarray
+        Shape (C,): constants for the gradient.
     eps : float, default 1e-5
         Added to the variance.
     negative_slope : float, default 1.0
@@ -280,33 +297,17 @@ def given_norm(
     >>> import numpy as np
     >>> import fieldgrad.engine as fg
     >>> x = fg.tensor([[5.0], [1.0]])
-    >>> fg.given_norm(x, np.ones(1, np.float32), np.full(1, 4.0, np.float32), eps=0.0).tolist()
+    >>> fg.given_norm(x, mean=np.ones(1), var=np.full(1, 4.0), eps=0.0).tolist()
     [[2.0], [0.0]]
     """
-    for vector in (mean, var, weight, bias):
-        shapes.by_channel("given_norm", x.shape, None if vector is None else np.shape(vector))
-    center, spread = Tensor(mean), sqrt(Tensor(var) + eps)
-    scale = 1.0 / spread if weight is None else weight / spread
-    shift = -center * scale if bias is None else bias - center * scale
-    return _affine(x, scale, shift, negative_slope)
+    by_channel = (-1, *(1,) * (x.ndim - 2))
+    center, spread = (np.asarray(a, x.dtype).reshape(by_channel) for a in (mean, var))
+    return _affine((x - center) / np.sqrt(spread + eps), weight, bias, negative_slope)
 
 
-def batch_statistics(x: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and variance of every channel over the batch and its positions, outside the tape.
-
-    Parameters
-    ----------
-    x : Tensor
-        Shape (N, C, …).
-
-    Returns
-    -------
-    mean, var : ndarray
-        Shape (C,); the variance is divided by the number of elements.
-    """
-    _, mean, rstd = KERNELS["batch_norm"](x.data, eps=0.0, statistics_only=True)
-    with np.errstate(divide="ignore"):
-        return mean[0], 1 / np.square(rstd[0])
+@given_norm.fused_vjp
+def _(g, x, weight, bias, center, rstd, negative_slope):
+    return _fused_gradient(g, x, weight, bias, center, rstd, negative_slope, given=True)
 
 
 @op(

@@ -116,6 +116,16 @@ def _norm(axes):
     return reference
 
 
+def _given_norm(x, weight=1.0, bias=0.0, mean=0.0, var=1.0, eps=1e-5, negative_slope=1.0):
+    by_channel = (-1, *(1,) * (x.ndim - 2))
+    mean, scale, bias = (
+        np.broadcast_to(a, x.shape[1]).reshape(by_channel)
+        for a in (mean, weight / np.sqrt(var + eps), bias)
+    )
+    y = (x - mean) * scale + bias
+    return np.where(y > 0, y, negative_slope * y)
+
+
 def _layer_norm(x, weight=1.0, bias=0.0, n_axes=1, eps=1e-5):
     over = tuple(range(-n_axes, 0))
     y = (x - x.mean(over, keepdims=True)) / np.sqrt(x.var(over, keepdims=True) + eps)
@@ -268,6 +278,7 @@ REFERENCES = {
     "instance_norm": _norm(lambda x: tuple(range(2, x.ndim))),
     "group_norm": _norm(lambda x: (2,)),
     "batch_norm": _norm(lambda x: (0, *range(2, x.ndim))),
+    "given_norm": _given_norm,
     "layer_norm": _layer_norm,
     "softmax": lambda x, axis: special.softmax(x, axis),
     "log_softmax": lambda x, axis: special.log_softmax(x, axis),

@@ -7,7 +7,6 @@ from scipy import special
 import fieldgrad.engine as fg
 from fieldgrad.engine import nn
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.ops.norm import batch_statistics
 
 NORMS = {
     "instance_norm": {},
@@ -167,15 +166,50 @@ def test_log_softmax_of_large_numbers():
     assert y.tolist() == [[0.0, -1000.0, -2000.0]]
 
 
-def test_batch_statistics_and_given_norm_repeat_batch_norm():
+def test_running_averages_make_given_norm_repeat_batch_norm():
     rng = np.random.default_rng(6)
     x, weight, bias = rng.normal(size=(3, 5, 4, 6)) + 2, rng.normal(size=5), rng.normal(size=5)
-    mean, var = batch_statistics(fg.tensor(x))
+    mean, var = np.zeros(5), np.ones(5)
+    want = fg.batch_norm(x, weight, bias, running=(mean, var), momentum=1.0).numpy()
     np.testing.assert_allclose(mean, x.mean((0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(var, x.var((0, 2, 3)), rtol=1e-12)
-    got = fg.given_norm(fg.tensor(x), mean, var, fg.tensor(weight), fg.tensor(bias))
-    want = fg.batch_norm(x, weight, bias).numpy()
-    np.testing.assert_allclose(got.numpy(), want, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(var, x.var((0, 2, 3), ddof=1), rtol=1e-9)
+    count = x.size // 5
+    got = fg.given_norm(x, weight, bias, mean=mean, var=var * ((count - 1) / count))
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["instance_norm", "group_norm", "layer_norm"])
+def test_an_entry_does_not_depend_on_its_batch(name):
+    rng = np.random.default_rng(8)
+    x, g = (rng.normal(size=(5, 6, 9, 37)).astype(np.float32) for _ in range(2))
+    y, gx, *_ = forward_and_gradients(name, x, g)
+    for i in range(5):
+        alone, g_alone, *_ = forward_and_gradients(name, x[i : i + 1], g[i : i + 1])
+        np.testing.assert_array_equal(alone[0], y[i])
+        np.testing.assert_array_equal(g_alone[0], gx[i])
+
+
+@pytest.mark.parametrize("shape", [(70, 5, 9), (70, 4), (70, 40)])
+def test_softmax_and_finished_batch_norm_of_an_entry_do_not_depend_on_its_batch(shape):
+    x = np.random.default_rng(9).normal(size=shape).astype(np.float32)
+    n = shape[1]
+    for call in (
+        lambda a: fg.softmax(a, 1),
+        lambda a: fg.log_softmax(a, 1),
+        lambda a: fg.given_norm(a, mean=np.ones(n), var=np.full(n, 2.0)),
+    ):
+        whole = call(x).numpy()
+        for i in range(0, 70, 23):
+            np.testing.assert_array_equal(call(x[i : i + 1]).numpy()[0], whole[i])
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_subnormal_values_give_finite_results(name):
+    x = np.full((2, 4, 33), 1e-40, np.float32)
+    x[..., ::2] = 3e-40
+    y, *gradients = forward_and_gradients(name, x, np.ones_like(x))
+    for a in (y, *gradients):
+        assert np.isfinite(a).all()
 
 
 def test_errors_say_what_fits():
