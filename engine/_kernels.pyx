@@ -7,10 +7,12 @@ around the C call. Sections: memory, layout, threads and instruction set, elemen
 Normalizations and losses are in ``_norm_kernels.pyx``, other layers in ``_nn_kernels.pyx``.
 """
 import os
+from operator import index
 
 import numpy as np
 
 from fieldgrad.engine.errors import DTypeError
+from fieldgrad.engine.processors import available_threads
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_New
@@ -24,6 +26,7 @@ cdef extern from "stdlib.h" nogil:
     int posix_memalign(void **pointer, size_t alignment, size_t size)
 
 cdef extern from "kernels/threads.h" nogil:
+    const int MAX_THREADS "FG_MAX_THREADS"
     void fg_set_num_threads(int n)
     int fg_get_num_threads()
 
@@ -319,36 +322,29 @@ cdef str select_isa(str name):
     return kernels.isa.decode()
 
 
-def available_threads():
-    """Processors that this process may use: affinity, control group and SLURM respected."""
-    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        if quota != "max":
-            n = min(n, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no control group (version 2) limits this process
-    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(n, int(slurm)) if slurm.isdigit() and int(slurm) > 0 else n
-
-
-def set_num_threads(int n):
+def set_num_threads(n):
     """Let kernels use n threads; results do not depend on n.
 
     Parameters
     ----------
     n : int
-        At least 1. At start: the processors that this process may use.
+        From 1 to 256. At start: the processors that this process may use, at most what
+        ``FIELDGRAD_NUM_THREADS``, ``OMP_NUM_THREADS`` or ``SLURM_CPUS_PER_TASK`` say.
 
     Raises
     ------
+    TypeError
+        If n is not an integer.
     ValueError
-        If n is less than 1.
+        If n is out of range.
+
+    See Also
+    --------
+    get_num_threads : The number in use.
     """
-    if n < 1:
-        raise ValueError(f"set_num_threads: n = {n}; expected at least 1.")
-    fg_set_num_threads(n)
+    if not 1 <= index(n) <= MAX_THREADS:
+        raise ValueError(f"set_num_threads: n = {n}; expected at least 1 and at most {MAX_THREADS}.")
+    fg_set_num_threads(index(n))
 
 
 def get_num_threads():
@@ -365,7 +361,7 @@ def get_num_threads():
 isa = select_isa(os.environ.get("FIELDGRAD_ISA", ""))
 # For the other compiled module. The kernels are linked once, here, and so have one pool of threads.
 kernel_table = PyCapsule_New(<void *>kernels, "fieldgrad.kernels", NULL)
-set_num_threads(available_threads())
+set_num_threads(min(available_threads(), MAX_THREADS))
 
 
 # ----------------------------------------------------------------------------- elementwise

@@ -7,8 +7,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    "engine.errors engine.files engine.toml engine._kernels engine._linalg_kernels"
-    " engine._nn_kernels engine._norm_kernels engine._optim_kernels engine._science_kernels",
+    "engine.errors engine.files engine.toml engine.processors engine._kernels"
+    " engine._linalg_kernels engine._nn_kernels engine._norm_kernels engine._optim_kernels"
+    " engine._science_kernels",
     "engine._core engine.device engine.config engine.memory",
     "engine.op engine.shapes engine.taps engine.samples engine.irregular_shapes"
     " engine.irregular_samples engine.ops engine.autograd",

@@ -6,6 +6,7 @@
 
 #define PANEL (2 * LANES) /* columns of a packed panel of b */
 #define WIDE 4            /* vectors of a tile of few rows */
+#define STRETCH (128 * LANES)
 
 /* Write the first `width` columns of a tile of sums. */
 static void NAME(store_edge)(int rows, ptrdiff_t width, const REAL *sums, REAL *c, ptrdiff_t c_row,
@@ -51,10 +52,9 @@ FG_INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t depth, co
       NAME(store)(sum[i][j], c + i * c_row + j * LANES, add, bias ? bias + j * LANES : NULL);
 }
 
-/* Rows of the next tile, of `left` that remain: even shares (8 rows make 4 + 4, not 6 + 2). */
+/* Rows of the next tile, of `left` that remain: 8 rows make 4 + 4, not 6 + 2. */
 static inline ptrdiff_t NAME(share)(ptrdiff_t left) {
-  const ptrdiff_t n_tiles = (left + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS;
-  return (left + n_tiles - 1) / n_tiles;
+  return left >= 2 * FG_BLOCK_ROWS ? FG_BLOCK_ROWS : left > FG_BLOCK_ROWS ? (left + 1) / 2 : left;
 }
 
 /* All rows of up to WIDE vectors of columns. A packed a has the rows of each tile adjacent. */
@@ -87,16 +87,22 @@ static void NAME(column_panel)(ptrdiff_t m, ptrdiff_t depth, const REAL *a, ptrd
   }
 }
 
-/* Read LANES rows, `step` elements apart, and give their columns. */
+/* Read LANES rows, `step` elements apart, and give their columns: vectors are put together of
+ * chunks of 16 bytes from memory, then interleaved within chunks, which is cheap everywhere. */
 FG_INLINE void NAME(transpose)(const REAL *from, ptrdiff_t step, VECTOR t[LANES]) {
-  VECTOR x[LANES];
-  for (int i = 0; i < LANES; i++) t[i] = *(const VECTOR *)(from + i * step);
-  for (int done = 1; done < LANES; done *= 2) {
-    for (int i = 0; i < LANES; i++) x[i] = t[i];
-    for (int i = 0; i < LANES / 2; i++) {
-      t[2 * i] = __builtin_shuffle(x[i], x[i + LANES / 2], (INTEGERS){LOW_HALVES});
-      t[2 * i + 1] = __builtin_shuffle(x[i], x[i + LANES / 2], (INTEGERS){HIGH_HALVES});
+  const int chunk = 16 / sizeof(REAL);
+  for (int c = 0; c < LANES; c += chunk) {
+    VECTOR x[4];
+    for (int r = 0; r < chunk; r++) x[r] = GATHER_CHUNKS(from + r * step + c, chunk * step);
+    for (int done = 1; done < chunk; done *= 2) {
+      VECTOR y[4];
+      for (int r = 0; r < chunk; r++) y[r] = x[r];
+      for (int r = 0; r < chunk / 2; r++) {
+        x[2 * r] = __builtin_shufflevector(y[r], y[r + chunk / 2], LOW_HALVES);
+        x[2 * r + 1] = __builtin_shufflevector(y[r], y[r + chunk / 2], HIGH_HALVES);
+      }
     }
+    for (int r = 0; r < chunk; r++) t[c + r] = x[r];
   }
 }
 
@@ -129,14 +135,22 @@ static void NAME(pack_b)(ptrdiff_t depth, ptrdiff_t width, const REAL *b, ptrdif
 static void NAME(pack_a)(ptrdiff_t m, ptrdiff_t depth, const REAL *a, ptrdiff_t a_row,
                          ptrdiff_t a_col, REAL *to) {
   while (m > 0) {
-    const ptrdiff_t rows = NAME(share)(m);
+    const ptrdiff_t rows = NAME(share)(m), whole = (rows + LANES - 1) / LANES * LANES;
+    /* Whole vectors are read and stored; the next stores overwrite what is too much. */
+    const ptrdiff_t end = m >= whole ? depth - whole / rows - LANES : 0;
     ptrdiff_t p = 0;
-    /* Whole vectors are stored, the next ones overwrite what is too much; not at the end. */
-    if (a_col == 1 && rows <= LANES && m >= LANES)
-      for (; p + 2 * LANES <= depth; p += LANES) {
-        VECTOR t[LANES];
-        NAME(transpose)(a + p, a_row, t);
-        for (int i = 0; i < LANES; i++) *(VECTOR *)(to + (p + i) * rows) = t[i];
+    if (a_row == 1)
+      for (; p < end; p++)
+        for (ptrdiff_t i = 0; i < rows; i += LANES)
+          *(VECTOR *)(to + p * rows + i) = *(const VECTOR *)(a + p * a_col + i);
+    if (a_col == 1)
+      for (; p < end; p += LANES) {
+        VECTOR t[(FG_BLOCK_ROWS + LANES - 1) / LANES][LANES];
+        for (ptrdiff_t i = 0; i < rows; i += LANES)
+          NAME(transpose)(a + i * a_row + p, a_row, t[i / LANES]);
+        for (int q = 0; q < LANES; q++)
+          for (ptrdiff_t i = 0; i < rows; i += LANES)
+            *(VECTOR *)(to + (p + q) * rows + i) = t[i / LANES][q];
       }
     for (; p < depth; p++)
       for (ptrdiff_t i = 0; i < rows; i++) to[p * rows + i] = a[i * a_row + p * a_col];
@@ -172,13 +186,54 @@ static ptrdiff_t NAME(dots)(ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff
   return j;
 }
 
-/* The same for one column. Fused explicitly: the compiler may split products from their sum. */
-static void NAME(dot)(ptrdiff_t depth, const REAL *a, ptrdiff_t a_col, const REAL *b,
-                      ptrdiff_t b_row, REAL *c, int add, const REAL *bias) {
-  REAL sum = 0;
-  for (ptrdiff_t p = 0; p < depth; p++) sum = MULTIPLY_ADD(a[p * a_col], b[p * b_row], sum);
-  if (add) sum = *c + sum;
-  *c = bias ? sum + *bias : sum;
+/* The same where the rows of b are dense: they are read one after the other, as memory likes it. */
+static void NAME(combine_rows)(ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_col,
+                               const REAL *b, ptrdiff_t b_row, REAL *c, int add, const REAL *bias) {
+  REAL sums[STRETCH] __attribute__((aligned(64)));
+  for (ptrdiff_t j = 0; j < n; j += STRETCH) {
+    const ptrdiff_t length = FG_MIN(STRETCH, n - j);
+    memset(sums, 0, sizeof sums);
+    for (ptrdiff_t p = 0, rows; p < depth; p += rows) {
+      rows = depth - p >= 8 ? 8 : 1;
+      const REAL *from = b + p * b_row + j;
+      if (rows == 8)
+        for (ptrdiff_t l = 0; l < length; l += LANES) {
+          VECTOR s = *(VECTOR *)(sums + l);
+          for (int q = 0; q < 8; q++)
+            s += a[(p + q) * a_col] * *(const VECTOR *)(from + q * b_row + l);
+          *(VECTOR *)(sums + l) = s;
+        }
+      else
+        for (ptrdiff_t l = 0; l < length; l += LANES)
+          *(VECTOR *)(sums + l) += a[p * a_col] * *(const VECTOR *)(from + l);
+    }
+    for (ptrdiff_t l = 0; l < length; l += LANES)
+      NAME(store)(*(VECTOR *)(sums + l), c + j + l, add, bias ? bias + j + l : NULL);
+  }
+}
+
+/* c (+)= sum over p < k of a[p] b[p] (+ bias): several runs at once, because each is one chain of
+ * dependent operations. Fused explicitly: the compiler may split products from their sum. */
+static void NAME(dot)(ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row,
+                      REAL *c, int add, const REAL *bias) {
+  REAL total = 0;
+  for (ptrdiff_t first = 0, n_runs; first < k; first += n_runs * FG_GEMM_RUN) {
+    n_runs = k - first >= 8 * FG_GEMM_RUN ? 8 : 1;
+    const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, k - first);
+    const REAL *x = a + first * a_col, *y = b + first * b_row;
+    REAL sums[8] = {0};
+    if (n_runs == 8)
+      for (ptrdiff_t p = 0; p < depth; p++)
+        for (int r = 0; r < 8; r++)
+          sums[r] = MULTIPLY_ADD(x[(r * FG_GEMM_RUN + p) * a_col], y[(r * FG_GEMM_RUN + p) * b_row],
+                                 sums[r]);
+    else
+      for (ptrdiff_t p = 0; p < depth; p++)
+        sums[0] = MULTIPLY_ADD(x[p * a_col], y[p * b_row], sums[0]);
+    if (!first) total = add ? *c + sums[0] : sums[0];
+    for (ptrdiff_t r = !first; r < n_runs; r++) total += sums[r];
+  }
+  *c = bias ? total + *bias : total;
 }
 
 void FG(NAME(gemm_serial))(const fg_gemm *g, const REAL *a, const REAL *b, const REAL *bias, REAL *c) {
@@ -187,18 +242,22 @@ void FG(NAME(gemm_serial))(const fg_gemm *g, const REAL *a, const REAL *b, const
   if (!g->k && !g->accumulate)
     for (ptrdiff_t i = 0; i < m; i++)
       for (ptrdiff_t j = 0; j < n; j++) c[i * g->c_row + j] = bias ? bias[j] : 0;
+  if (g->k && m == 1 && n == 1) {
+    NAME(dot)(g->k, a, g->a_col, b, g->b_row, c, g->accumulate, bias);
+    return;
+  }
   for (ptrdiff_t p = 0; p < g->k; p += FG_GEMM_RUN) {
     const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, g->k - p);
     const REAL *bp = b + p * g->b_row, *ap = a + p * g->a_col;
     const REAL *last = p + depth == g->k ? bias : NULL;
     const int add = g->accumulate || p;
-    if (m == 1 && n == 1) {
-      NAME(dot)(depth, ap, g->a_col, bp, g->b_row, c, add, last);
-      continue;
-    }
     ptrdiff_t j = 0;
-    if (m == 1 && g->b_row == 1 && g->b_col != 1)
+    if (m == 1 && g->b_col == 1 && n >= 4 * WIDE * LANES) {
+      j = n / LANES * LANES;
+      NAME(combine_rows)(j, depth, ap, g->a_col, bp, g->b_row, c, add, last);
+    } else if (m == 1 && g->b_row == 1 && g->b_col != 1) {
       j = NAME(dots)(n, depth, ap, g->a_col, bp, g->b_col, c, add, last);
+    }
     /* A panel of b that is read a few times, or fits the first cache, is not worth a copy. */
     const int direct = g->b_col == 1 && (m <= 4 * FG_BLOCK_ROWS ||
                                          g->b_row * depth * (ptrdiff_t)sizeof(REAL) <= 16384);
@@ -249,3 +308,4 @@ static void NAME(pack_run)(const gemm_job *job, ptrdiff_t p, ptrdiff_t j, ptrdif
 
 #undef PANEL
 #undef WIDE
+#undef STRETCH

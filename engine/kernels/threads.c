@@ -5,12 +5,16 @@
 #include "threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
 
-#define MAX_THREADS 256
-/* Rounds a worker spins before it sleeps: regions follow one another within tens of microseconds
- * in a training step, and waking a sleeping thread costs about as much as a small kernel. */
-#define SPIN_ROUNDS 20000
+/* How long a worker spins before it sleeps: regions follow one another within tens of microseconds
+ * in a training step, and waking a sleeping thread costs about as much as a small kernel. By the
+ * clock, since the length of a pause differs tenfold between processors. */
+#define SPIN_NANOSECONDS 50000
+#define PAUSES_PER_LOOK 4
 
 static struct {
   void (*task)(void *, ptrdiff_t);
@@ -22,7 +26,7 @@ static struct {
   atomic_uint region;     /* counts regions; a worker waits for it to change */
   int n_sleeping;
   int n_workers;          /* started threads, the caller not counted */
-  int n_threads;          /* wanted, the caller counted */
+  atomic_int n_threads;   /* wanted, the caller counted */
 } pool = {.n_threads = 1};
 
 static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;  /* held for the length of a region */
@@ -39,6 +43,16 @@ static inline void pause_cpu(void) {
 #endif
 }
 
+/* Pause a while; whether SPIN_NANOSECONDS have passed since the wait began (*since is 0 then). */
+static int spin(int64_t *since) {
+  struct timespec now;
+  for (int i = 0; i < PAUSES_PER_LOOK; i++) pause_cpu();
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const int64_t t = now.tv_sec * 1000000000LL + now.tv_nsec;
+  if (!*since) *since = t;
+  return t - *since > SPIN_NANOSECONDS;
+}
+
 static void run_tasks(void) {
   inside_task = 1;
   for (;;) {
@@ -53,12 +67,9 @@ static void *worker(void *argument) {
   const int index = (int)(ptrdiff_t)argument;
   unsigned seen = atomic_load(&pool.region) - 1;
   for (;;) {
-    int spins = 0;
+    int64_t since = 0;
     while (atomic_load_explicit(&pool.region, memory_order_acquire) == seen) {
-      if (++spins < SPIN_ROUNDS) {
-        pause_cpu();
-        continue;
-      }
+      if (!spin(&since)) continue;
       pthread_mutex_lock(&sleep_lock);
       pool.n_sleeping++;
       while (atomic_load_explicit(&pool.region, memory_order_acquire) == seen)
@@ -115,11 +126,18 @@ void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *conte
     atomic_store(&pool.open, 1);
     pthread_mutex_lock(&sleep_lock);
     atomic_fetch_add(&pool.region, 1);
-    if (pool.n_sleeping) pthread_cond_broadcast(&wake);
+    /* A signal could reach a worker that is not wanted now. */
+    if (pool.n_sleeping > n_tasks - 1 && pool.n_workers < pool.n_threads)
+      for (ptrdiff_t i = 1; i < n_tasks; i++) pthread_cond_signal(&wake);
+    else if (pool.n_sleeping)
+      pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&sleep_lock);
     run_tasks();
     atomic_store(&pool.open, 0);
-    while (atomic_load(&pool.n_joined)) pause_cpu();
+    /* A worker that lost its processor to another program may need ours to finish. */
+    int64_t since = 0;
+    while (atomic_load(&pool.n_joined))
+      if (spin(&since)) sched_yield();
     pthread_mutex_unlock(&owner);
     return;
   }
@@ -132,7 +150,6 @@ void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *conte
 /* Workers beyond n stay asleep or turn back at once. */
 void fg_set_num_threads(int n) {
   pthread_mutex_lock(&owner);
-  n = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
   pool.n_threads = n;
   pthread_mutex_unlock(&owner);
 }

@@ -11,7 +11,8 @@
  * from inside a task, or while another thread of the program uses the pool, runs in the caller. */
 void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *context, ptrdiff_t i), void *context);
 
-void fg_set_num_threads(int n);
+#define FG_MAX_THREADS 256
+void fg_set_num_threads(int n); /* 1 to FG_MAX_THREADS */
 int fg_get_num_threads(void);
 
 #endif

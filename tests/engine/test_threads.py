@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 import numpy as np
@@ -45,9 +46,59 @@ def test_sums_are_bitwise_the_same_for_any_number_of_threads():
     assert len(sums) <= 2  # one for each memory order
 
 
-def test_there_is_at_least_one_thread():
-    with pytest.raises(ValueError, match="at least 1"):
-        fg.set_num_threads(0)
+@pytest.mark.parametrize("n", [0, -1, 257])
+def test_the_number_of_threads_has_bounds(n):
+    with pytest.raises(ValueError, match="at least 1 and at most 256"):
+        fg.set_num_threads(n)
+
+
+def test_the_number_of_threads_is_an_integer():
+    with pytest.raises(TypeError):
+        fg.set_num_threads(1.5)
+
+
+def test_many_python_threads_multiply_matrices():
+    x = X[:, :64]
+    want, wrong = fg.matmul(x.T, x).numpy(), []
+
+    def work():
+        for _ in range(200):
+            if not np.array_equal(fg.matmul(x.T, x).numpy(), want):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_of_multiprocessing_compute(method):
+    code = f"""
+import multiprocessing, warnings
+import numpy as np
+import fieldgrad.engine as fg
+warnings.simplefilter("ignore")
+
+def work(n):
+    return fg.matmul(np.ones((n, 300), np.float32), np.ones((300, n), np.float32)).sum().item()
+
+if __name__ == "__main__":
+    fg.set_num_threads(2)
+    want = [300 * n * n for n in (200, 201, 202)]
+    assert [work(n) for n in (200, 201, 202)] == want
+    with multiprocessing.get_context("{method}").Pool(2) as pool:
+        assert pool.map(work, (200, 201, 202)) == want
+"""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:  # spawn imports the file again
+        script.write(code)
+        script.flush()
+        done = subprocess.run(
+            [sys.executable, script.name], capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
