@@ -31,11 +31,10 @@ cdef extern from "kernels/threads.h" nogil:
     int fg_get_num_threads()
 
 cdef extern from "kernels/kernels.h" nogil:
-    ctypedef void (*fg_loop)(const char *, const char *, char *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                             ptrdiff_t, const double *) noexcept nogil
+    ctypedef void (*fg_loop)(char **, ptrdiff_t, const double *) noexcept nogil
     ctypedef struct fg_elementwise:
         const char *name
-        int n_in
+        int n_in, truth
         fg_loop f32
         fg_loop f64
     ctypedef struct fg_kernels:
@@ -48,11 +47,18 @@ cdef extern from "kernels/kernels.h" nogil:
     const fg_kernels *fg_select(const char *isa)
 
 cdef extern from "kernels/walk.h" nogil:
-    void fg_walk(fg_loop loop, int ndim, const ptrdiff_t *shape, const char *a,
-                 const ptrdiff_t *stride_a, const char *b, const ptrdiff_t *stride_b, char *out,
-                 const ptrdiff_t *stride_out, const double *attributes)
+    ctypedef struct fg_walk:
+        fg_loop loop
+        const double *attributes
+        int n_in, ndim
+        char *data[4]
+        ptrdiff_t size[4]
+        ptrdiff_t shape[65]
+        ptrdiff_t stride[3][65]
+    void fg_run_walk(fg_walk *w)
 
 DEF MAX_NDIM = 64
+DEF SHORT = 512      # elements up to which an elementwise kernel is called without a walk
 
 
 # ---------------------------------------------------------------------------------- memory
@@ -231,9 +237,9 @@ cdef int order_axes(cnp.ndarray a, int ndim, int *order):
     for i in range(1, ndim):
         axis = order[i]
         j = i
-        # Axes of length 1 have arbitrary strides: they stay where they are.
-        while j > 0 and shape[axis] != 1 and shape[order[j - 1]] != 1 \
-                and abs(strides[order[j - 1]]) < abs(strides[axis]):
+        # Axes of length 1 have arbitrary strides, repeated ones none: they stay where they are.
+        while j > 0 and shape[axis] != 1 and shape[order[j - 1]] != 1 and strides[axis] != 0 \
+                and strides[order[j - 1]] != 0 and abs(strides[order[j - 1]]) < abs(strides[axis]):
             order[j] = order[j - 1]
             j -= 1
             changed = 1
@@ -366,132 +372,7 @@ set_num_threads(min(available_threads(), MAX_THREADS))
 
 # ----------------------------------------------------------------------------- elementwise
 
-cdef class Elementwise:
-    """One elementwise kernel: C loops for float32 and float64, a NumPy ufunc for other types.
-
-    Broadcasts as NumPy does. The output keeps the memory order of the input with most elements.
-    """
-    cdef fg_loop f32, f64
-    cdef int n_in
-    cdef object ufunc
-    cdef readonly str name
-
-    def __init__(self, name, ufunc=None):
-        cdef const fg_elementwise *row = kernels.elementwise_table()
-        self.name = name
-        self.ufunc = ufunc
-        while row.name != NULL:
-            if row.name.decode() == self.name:
-                self.n_in, self.f32, self.f64 = row.n_in, row.f32, row.f64
-                return
-            row += 1
-        raise KeyError(f"no elementwise kernel named {self.name!r}")
-
-    def __call__(self, cnp.ndarray a, b=None, *attributes, **named):
-        cdef double values[2]
-        cdef int i = 0
-        values[0] = values[1] = 0
-        if self.n_in == 1 and b is not None:
-            attributes, b = (b, *attributes), None
-        attributes += tuple(named.values())
-        for value in attributes:
-            values[i] = value
-            i += 1
-        return self.call(a, None if b is None else <cnp.ndarray?>b, values, attributes)
-
-    cdef cnp.ndarray call(self, cnp.ndarray a, cnp.ndarray b, const double *values, tuple attributes):
-        cdef int typenum = cnp.PyArray_TYPE(a)
-        if typenum == cnp.NPY_FLOAT:
-            return self.run(self.f32, typenum, a, b, values)
-        if typenum == cnp.NPY_DOUBLE:
-            return self.run(self.f64, typenum, a, b, values)
-        if self.ufunc is None:
-            raise TypeError(f"{self.name}: dtype {a.dtype} is not supported; "
-                            "convert with .astype(float32) or .astype(float64)")
-        out = self.ufunc(a, *(() if b is None else (b,)), *attributes)
-        return out if isinstance(out, np.ndarray) else np.asarray(out)
-
-    cdef cnp.ndarray run(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b,
-                         const double *attributes):
-        cdef int d, ndim = cnp.PyArray_NDIM(a), ndim_b, lead
-        cdef cnp.npy_intp shape[MAX_NDIM]
-        cdef int order[MAX_NDIM]
-        cdef ptrdiff_t walk_shape[MAX_NDIM]
-        cdef ptrdiff_t strides[3][MAX_NDIM]
-        cdef cnp.ndarray out, full = a
-        cdef cnp.npy_intp n, n_a, n_b
-        cdef const char *pa
-        cdef const char *pb = NULL
-        cdef char *po
-        cdef bint flat = cnp.PyArray_IS_C_CONTIGUOUS(a)
-        if b is not None:
-            ndim_b = cnp.PyArray_NDIM(b)
-            flat = flat and ndim_b == ndim and cnp.PyArray_IS_C_CONTIGUOUS(b)
-            ndim = max(ndim, ndim_b)
-            for d in range(ndim):
-                n_a = 1 if d < ndim - a.ndim else cnp.PyArray_DIM(a, d - ndim + a.ndim)
-                n_b = 1 if d < ndim - ndim_b else cnp.PyArray_DIM(b, d - ndim + ndim_b)
-                if n_a != n_b:
-                    flat = False
-                    if n_a != 1 and n_b != 1:
-                        raise ValueError(
-                            f"{self.name}: shapes {np.shape(a)} and {np.shape(b)} do not broadcast: "
-                            f"axis {d - ndim} has {n_a} and {n_b} elements. Expected equal sizes or "
-                            "1; reshape one of them, or insert axes with x[..., None].")
-                shape[d] = n_b if n_a == 1 else n_a
-            if cnp.PyArray_SIZE(b) > cnp.PyArray_SIZE(a):
-                full = b
-        else:
-            for d in range(ndim):
-                shape[d] = cnp.PyArray_DIM(a, d)
-        pa = <const char *>cnp.PyArray_DATA(a)
-        if b is not None:
-            pb = <const char *>cnp.PyArray_DATA(b)
-        if flat:
-            out = new_array(ndim, shape, typenum, NULL)
-            po = <char *>cnp.PyArray_DATA(out)
-            n = cnp.PyArray_SIZE(out)
-            d = 4 if typenum == cnp.NPY_FLOAT else 8
-            if n <= 16384:
-                loop(pa, pb, po, n, d, d, d, attributes)
-            else:
-                walk_shape[0] = n
-                strides[0][0] = d
-                with nogil:
-                    fg_walk(loop, 1, walk_shape, pa, strides[0], pb, strides[0], po, strides[0],
-                            attributes)
-            return out
-        if cnp.PyArray_NDIM(full) == ndim and order_axes(full, ndim, order):
-            out = new_array(ndim, shape, typenum, order)
-        else:
-            for d in range(ndim):
-                order[d] = d
-            out = new_array(ndim, shape, typenum, NULL)
-        po = <char *>cnp.PyArray_DATA(out)
-        for d in range(ndim):
-            walk_shape[d] = shape[order[d]]
-            strides[2][d] = cnp.PyArray_STRIDE(out, order[d])
-            lead = order[d] - ndim + cnp.PyArray_NDIM(a)
-            strides[0][d] = 0 if lead < 0 or cnp.PyArray_DIM(a, lead) == 1 \
-                else cnp.PyArray_STRIDE(a, lead)
-            if b is not None:
-                lead = order[d] - ndim + cnp.PyArray_NDIM(b)
-                strides[1][d] = 0 if lead < 0 or cnp.PyArray_DIM(b, lead) == 1 \
-                    else cnp.PyArray_STRIDE(b, lead)
-        with nogil:
-            fg_walk(loop, ndim, walk_shape, pa, strides[0], pb, strides[1], po, strides[2],
-                    attributes)
-        return out
-
-
-cdef cnp.ndarray call_elementwise(object kernel, cnp.ndarray a, object b):
-    cdef double values[2]
-    values[0] = values[1] = 0
-    return (<Elementwise>kernel).call(a, <cnp.ndarray>b, values, ())
-
-
-# The same for _core.pyx, without Python between: takes an Elementwise, an array, an array or None.
-elementwise_call = PyCapsule_New(<void *>call_elementwise, "fieldgrad.elementwise", NULL)
+include "_elementwise.pxi"
 
 
 # ------------------------------------------------------------------------------ reductions

@@ -20,14 +20,16 @@
 #define FG_MAX_NDIM 64
 #define FG_MAX_NEIGHBORS 256
 
-/* One inner loop: n elements, byte strides, up to two scalar attributes. */
-typedef void (*fg_loop)(const char *a, const char *b, char *out, ptrdiff_t n, ptrdiff_t stride_a,
-                        ptrdiff_t stride_b, ptrdiff_t stride_out, const double *attributes);
+#define FG_MAX_INPUTS 3
 
-/* One elementwise op: its name and its loops for both floating types. n_in is 1 or 2. */
+/* One inner loop over n elements of dense memory: inputs, then the output; two scalar attributes. */
+typedef void (*fg_loop)(char *const *data, ptrdiff_t n, const double *attributes);
+
+/* One elementwise op: its name and its loops for both floating types. Bit k of truth says that
+ * operand k (the output being n_in) is an array of truth values. */
 typedef struct {
   const char *name;
-  int n_in;
+  int n_in, truth;
   fg_loop f32, f64;
 } fg_elementwise;
 

@@ -1,90 +1,138 @@
-/* The strided walk of elementwise ops: merge axes, cut into tasks, run the inner loop. */
+/* The strided walk of elementwise ops: merge axes, cut into tasks, run the inner loop.
+ *
+ * Inner loops know only dense memory. An input that is strided or repeated is gathered, block by
+ * block, into a buffer that stays in the first cache; several short rows make one block. A repeated
+ * input is gathered once for as long as it stays the same. */
 #include "walk.h"
 
+#include <string.h>
+
+#include "isa.h"
 #include "threads.h"
 
 /* Elements per task: large enough to pay for waking a thread, small enough to stay in L2. */
 #define TASK_ELEMENTS 16384
 #define SERIAL_ELEMENTS 49152
+#define BLOCK 1024
 
+/* What a buffer holds: rows × n elements that begin at from. */
 typedef struct {
-  fg_loop loop;
-  int ndim;
-  ptrdiff_t shape[FG_MAX_NDIM], stride[3][FG_MAX_NDIM];
-  const char *a, *b;
-  char *out;
-  const double *attributes;
-  ptrdiff_t n_inner, n_outer, per_task;  /* per_task counts inner elements or outer rows */
-} walk;
+  const char *from;
+  ptrdiff_t rows, n;
+} held;
 
-static void run_rows(const walk *w, ptrdiff_t first, ptrdiff_t last) {
-  ptrdiff_t index[FG_MAX_NDIM];
-  const int inner = w->ndim - 1;
-  ptrdiff_t offset[3] = {0, 0, 0}, rest = first;
-  for (int d = inner - 1; d >= 0; d--) {
+#define GATHER(T) { \
+  T *to = buffer; \
+  for (ptrdiff_t r = 0; r < rows; r++, from += row_stride, to += n) { \
+    if (stride == sizeof(T)) memcpy(to, from, (size_t)n * sizeof(T)); \
+    else if (stride == 0) for (ptrdiff_t i = 0; i < n; i++) to[i] = *(const T *)from; \
+    else for (ptrdiff_t i = 0; i < n; i++) to[i] = *(const T *)(from + i * stride); \
+  } }
+
+static void gather(void *buffer, const char *from, ptrdiff_t size, ptrdiff_t rows, ptrdiff_t n,
+                   ptrdiff_t row_stride, ptrdiff_t stride) {
+  if (size == 4) GATHER(float)
+  else if (size == 8) GATHER(double)
+  else GATHER(char)
+}
+
+/* Elements first … last - 1 of the output, counted as they lie in memory. There are two axes or
+ * more; the last has n elements. */
+static void run_range(const fg_walk *w, ptrdiff_t first, ptrdiff_t last) {
+  const int inner = w->ndim - 1, second = w->ndim - 2;
+  const ptrdiff_t n_inner = w->shape[inner];
+  double buffers[FG_MAX_INPUTS][BLOCK];
+  held holds[FG_MAX_INPUTS] = {{NULL, 0, 0}};
+  char *row[FG_MAX_INPUTS], *data[FG_MAX_INPUTS + 1];
+  ptrdiff_t index[FG_MAX_NDIM + 1], column = first % n_inner, rest = first / n_inner;
+  int strided = 0;
+  for (int k = 0; k < w->n_in; k++) {
+    row[k] = w->data[k];
+    strided |= w->stride[k][inner] != w->size[k];
+  }
+  for (int d = second; d >= 0; d--) {
     index[d] = rest % w->shape[d];
     rest /= w->shape[d];
-    for (int k = 0; k < 3; k++) offset[k] += index[d] * w->stride[k][d];
+    for (int k = 0; k < w->n_in; k++) row[k] += index[d] * w->stride[k][d];
   }
-  for (ptrdiff_t row = first; row < last; row++) {
-    w->loop(w->a + offset[0], w->b + offset[1], w->out + offset[2], w->n_inner, w->stride[0][inner],
-            w->stride[1][inner], w->stride[2][inner], w->attributes);
-    for (int d = inner - 1; d >= 0; d--) {
-      for (int k = 0; k < 3; k++) offset[k] += w->stride[k][d];
-      if (++index[d] < w->shape[d]) break;
-      for (int k = 0; k < 3; k++) offset[k] -= index[d] * w->stride[k][d];
+  while (first < last) {
+    ptrdiff_t rows = 1, n = FG_MIN(n_inner - column, last - first);
+    if (n == n_inner && n <= BLOCK / 2)
+      rows = FG_MIN(FG_MIN(w->shape[second] - index[second], (last - first) / n), BLOCK / n);
+    else if (strided)
+      n = FG_MIN(n, BLOCK);
+    for (int k = 0; k < w->n_in; k++) {
+      const ptrdiff_t stride = w->stride[k][inner], row_stride = w->stride[k][second];
+      char *from = row[k] + column * stride;
+      if (stride == w->size[k] && (rows == 1 || row_stride == n * stride)) {
+        data[k] = from;
+        continue;
+      }
+      held *h = &holds[k];
+      data[k] = (char *)buffers[k];
+      if (h->from == from && h->rows >= rows && (h->n == n || (stride == 0 && rows == 1 && h->n > n)))
+        continue;
+      gather(buffers[k], from, w->size[k], rows, n, row_stride, stride);
+      *h = (held){from, rows, n};
+    }
+    data[w->n_in] = w->data[w->n_in] + first * w->size[w->n_in];
+    w->loop(data, rows * n, w->attributes);
+    first += rows * n;
+    column += n;
+    if (column < n_inner) continue;
+    column = 0;
+    for (int k = 0; k < w->n_in; k++) row[k] += rows * w->stride[k][second];
+    index[second] += rows;
+    for (int d = second; d > 0 && index[d] == w->shape[d]; d--) {
+      for (int k = 0; k < w->n_in; k++)
+        row[k] += w->stride[k][d - 1] - w->shape[d] * w->stride[k][d];
       index[d] = 0;
+      index[d - 1]++;
     }
   }
 }
 
-static void row_task(void *context, ptrdiff_t i) {
-  const walk *w = context;
-  ptrdiff_t first = i * w->per_task, last = first + w->per_task;
-  run_rows(w, first, last < w->n_outer ? last : w->n_outer);
+typedef struct {
+  const fg_walk *walk;
+  ptrdiff_t size, per_task;
+} work;
+
+static void run_task(void *context, ptrdiff_t i) {
+  const work *w = context;
+  run_range(w->walk, i * w->per_task, FG_MIN((i + 1) * w->per_task, w->size));
 }
 
-static void flat_task(void *context, ptrdiff_t i) {
-  const walk *w = context;
-  ptrdiff_t first = i * w->per_task, n = w->n_inner - first;
-  if (n > w->per_task) n = w->per_task;
-  w->loop(w->a + first * w->stride[0][0], w->b + first * w->stride[1][0],
-          w->out + first * w->stride[2][0], n, w->stride[0][0], w->stride[1][0], w->stride[2][0],
-          w->attributes);
+/* Merge axes that lie in memory as one, in every input; leave at least two. */
+static void merge_axes(fg_walk *w) {
+  int ndim = 0;
+  for (int d = 0; d < w->ndim; d++) {
+    if (w->shape[d] == 1) continue;
+    int merge = ndim > 0;
+    for (int k = 0; merge && k < w->n_in; k++)
+      merge = w->stride[k][ndim - 1] == w->stride[k][d] * w->shape[d];
+    if (merge)
+      w->shape[ndim - 1] *= w->shape[d];
+    else
+      w->shape[ndim++] = w->shape[d];
+    for (int k = 0; k < w->n_in; k++) w->stride[k][ndim - 1] = w->stride[k][d];
+  }
+  for (; ndim < 2; ndim++) {  /* axes of length 1 in front */
+    w->shape[ndim] = ndim ? w->shape[0] : 1;
+    for (int k = 0; k < w->n_in; k++) w->stride[k][ndim] = ndim ? w->stride[k][0] : 0;
+    w->shape[0] = 1;
+  }
+  w->ndim = ndim;
 }
 
-void fg_walk(fg_loop loop, int ndim, const ptrdiff_t *shape, const char *a, const ptrdiff_t *stride_a,
-             const char *b, const ptrdiff_t *stride_b, char *out, const ptrdiff_t *stride_out,
-             const double *attributes) {
-  walk w = {.loop = loop, .a = a, .b = b ? b : a, .out = out, .attributes = attributes};
-  ptrdiff_t size = 1;
-  for (int d = 0; d < ndim; d++) {
-    size *= shape[d];
-    if (shape[d] == 1) continue;
-    ptrdiff_t stride[3] = {stride_a[d], b ? stride_b[d] : 0, stride_out[d]};
-    int last = w.ndim - 1, merge = last >= 0;
-    for (int k = 0; merge && k < 3; k++) merge = w.stride[k][last] == stride[k] * shape[d];
-    if (merge) {
-      w.shape[last] *= shape[d];
-    } else {
-      last = w.ndim++;
-      w.shape[last] = shape[d];
-    }
-    for (int k = 0; k < 3; k++) w.stride[k][last] = stride[k];
-  }
-  if (size == 0) return;
-  if (w.ndim == 0) {
-    w.ndim = 1;
-    w.shape[0] = 1;
-    for (int k = 0; k < 3; k++) w.stride[k][0] = 0;
-  }
-  w.n_inner = w.shape[w.ndim - 1];
-  w.n_outer = size / w.n_inner;
-  if (w.ndim == 1) {
-    w.per_task = size <= SERIAL_ELEMENTS ? size : TASK_ELEMENTS;
-    fg_parallel((w.n_inner + w.per_task - 1) / w.per_task, flat_task, &w);
-  } else {
-    w.per_task = size <= SERIAL_ELEMENTS ? w.n_outer : TASK_ELEMENTS / w.n_inner + 1;
-    fg_parallel((w.n_outer + w.per_task - 1) / w.per_task, row_task, &w);
-  }
+void fg_run_walk(fg_walk *w) {
+  work context = {.walk = w, .size = 1};
+  for (int d = 0; d < w->ndim; d++) context.size *= w->shape[d];
+  if (context.size == 0) return;
+  merge_axes(w);
+  ptrdiff_t n_inner = w->shape[w->ndim - 1];
+  /* Tasks of whole rows where rows are short, so that each begins with a full block. */
+  context.per_task = context.size <= SERIAL_ELEMENTS ? context.size
+                     : n_inner > BLOCK / 2           ? TASK_ELEMENTS
+                                                     : TASK_ELEMENTS / n_inner * n_inner;
+  fg_parallel((context.size + context.per_task - 1) / context.per_task, run_task, &context);
 }

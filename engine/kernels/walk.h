@@ -4,10 +4,19 @@
 
 #include "kernels.h"
 
-/* Call loop over all elements of out (shape of ndim axes, slowest first), in parallel for large
- * arrays. stride_* are in bytes per axis, 0 where an input is broadcast; b may be NULL. */
-void fg_walk(fg_loop loop, int ndim, const ptrdiff_t *shape, const char *a, const ptrdiff_t *stride_a,
-             const char *b, const ptrdiff_t *stride_b, char *out, const ptrdiff_t *stride_out,
-             const double *attributes);
+/* An elementwise call: inputs 0 … n_in - 1, then the output, which is dense in the order of the axes
+ * (slowest first). Sizes of elements and strides are in bytes; a stride is 0 along an axis on which
+ * an input is repeated. */
+typedef struct {
+  fg_loop loop;
+  const double *attributes;
+  int n_in, ndim;
+  char *data[FG_MAX_INPUTS + 1];
+  ptrdiff_t size[FG_MAX_INPUTS + 1];
+  ptrdiff_t shape[FG_MAX_NDIM + 1], stride[FG_MAX_INPUTS][FG_MAX_NDIM + 1];
+} fg_walk;
+
+/* Compute every element of the output, in parallel for large arrays. Changes w. */
+void fg_run_walk(fg_walk *w);
 
 #endif

@@ -136,7 +136,18 @@ def sqrt(x: TensorLike, /):
 
 @sqrt.vjp
 def _(g, out):
-    return where(g == 0, 0.0, g * 0.5 / out)
+    return divide_or_zero(g * 0.5, out)
+
+
+@op(kernel="divide_or_zero", floating=True, samples=pairs)
+def divide_or_zero(x: TensorLike, y: TensorLike, /):
+    """x / y, and 0 where x is 0 whatever y is: for gradients that a mask may have stopped."""
+
+
+@divide_or_zero.vjp
+def _(g, out, y, needs):
+    gx = divide_or_zero(g, y)
+    return gx, -gx * out if needs[1] else None
 
 
 @op(kernel="reciprocal", floating=True, samples=positives)

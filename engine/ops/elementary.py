@@ -2,8 +2,9 @@
 
 import math
 
+from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import divide_or_zero, where
 from fieldgrad.engine.samples import (
     gradient_pairs,
     positive_pairs,
@@ -46,7 +47,7 @@ def log(x: TensorLike, /):
 
 @log.vjp
 def _(g, x):
-    return where(g == 0, 0.0, g / x)
+    return divide_or_zero(g, x)
 
 
 @op(kernel="power", samples=positive_pairs)
@@ -106,7 +107,18 @@ def tanh(x: TensorLike, /):
 
 @tanh.vjp
 def _(g, out):
-    return g * (1.0 - out * out)
+    return tanh_grad(g, out)
+
+
+@op(kernel="tanh_grad", floating=True, samples=gradient_pairs)
+def tanh_grad(g: TensorLike, y: TensorLike, /):
+    """g · (1 - y²), elementwise: the gradient of `tanh` in one pass, y being its output."""
+    return g * (1.0 - y * y)
+
+
+@tanh_grad.vjp
+def _(d, g, y):
+    return tanh_grad(d, y), d * g * y * -2.0
 
 
 @op(kernel="erf", floating=True, samples=reals)
@@ -126,7 +138,18 @@ def sigmoid(x: TensorLike, /):
 
 @sigmoid.vjp
 def _(g, out):
-    return g * (out * (1.0 - out))
+    return sigmoid_grad(g, out)
+
+
+@op(kernel="sigmoid_grad", floating=True, samples=gradient_pairs)
+def sigmoid_grad(g: TensorLike, y: TensorLike, /):
+    """g · y (1 - y), elementwise: the gradient of `sigmoid` in one pass, y being its output."""
+    return g * (y * (1.0 - y))
+
+
+@sigmoid_grad.vjp
+def _(d, g, y):
+    return sigmoid_grad(d, y), d * g * (1.0 - 2.0 * y)
 
 
 @op(kernel="softplus", floating=True, samples=reals)
@@ -136,7 +159,18 @@ def softplus(x: TensorLike, /):
 
 @softplus.vjp
 def _(g, x):
+    return softplus_grad(g, x)
+
+
+@op(kernel="softplus_grad", floating=True, samples=gradient_pairs)
+def softplus_grad(g: TensorLike, x: TensorLike, /):
+    """g · sigmoid(x), elementwise: the gradient of `softplus` in one pass."""
     return g * sigmoid(x)
+
+
+@softplus_grad.vjp
+def _(d, g, x):
+    return softplus_grad(d, x), d * g * sigmoid_grad(1.0, sigmoid(x))
 
 
 @op(kernel="silu", floating=True, samples=reals)
@@ -146,8 +180,20 @@ def silu(x: TensorLike, /):
 
 @silu.vjp
 def _(g, x):
+    return silu_grad(g, x)
+
+
+@op(kernel="silu_grad", floating=True, samples=gradient_pairs)
+def silu_grad(g: TensorLike, x: TensorLike, /):
+    """g · s (1 + x (1 - s)) with s = sigmoid(x): the gradient of `silu` in one pass."""
     s = sigmoid(x)
     return g * (s * (1.0 + x * (1.0 - s)))
+
+
+@silu_grad.vjp
+def _(d, g, x):
+    s = sigmoid(x)
+    return silu_grad(d, x), d * g * (s * (1.0 - s)) * (2.0 + x * (1.0 - 2.0 * s))
 
 
 @op(kernel="gelu", floating=True, samples=reals)
@@ -162,8 +208,22 @@ def gelu(x: TensorLike, /):
 
 @gelu.vjp
 def _(g, x):
-    density = exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
-    return g * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + x * density)
+    return gelu_grad(g, x)
+
+
+@op(kernel="gelu_grad", floating=True, samples=gradient_pairs)
+def gelu_grad(g: TensorLike, x: TensorLike, /):
+    """g · (Φ(x) + x φ(x)) with the normal density φ: the gradient of `gelu` in one pass."""
+    return g * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + x * _normal_density(x))
+
+
+@gelu_grad.vjp
+def _(d, g, x):
+    return gelu_grad(d, x), d * g * _normal_density(x) * (2.0 - x * x)
+
+
+def _normal_density(x: Tensor) -> Tensor:
+    return exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
 
 
 @op(kernel="relu", floating=True, samples=reals)
@@ -246,4 +306,29 @@ def elu(x: TensorLike, /, alpha: float = 1.0):
 
 @elu.vjp
 def _(g, out, alpha):
-    return g * where(out > 0, 1.0, out + alpha)
+    return elu_grad(g, out, alpha=alpha)
+
+
+@op(
+    kernel="elu_grad",
+    floating=True,
+    samples=with_attributes(gradient_pairs, {"alpha": 0.5}),
+)
+def elu_grad(g: TensorLike, y: TensorLike, /, alpha: float = 1.0):
+    """g where y > 0, g · (y + alpha) elsewhere: the gradient of `elu` in one pass.
+
+    Parameters
+    ----------
+    g : Tensor
+        Gradient of the output.
+    y : Tensor
+        The output, shape of g.
+    alpha : float, default 1.0
+        As for `elu`.
+    """
+    return g * where(y > 0, 1.0, y + alpha)
+
+
+@elu_grad.vjp
+def _(d, g, y, alpha):
+    return elu_grad(d, y, alpha=alpha), where(y > 0, 0.0, d * g)

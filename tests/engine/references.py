@@ -262,6 +262,11 @@ def _knn(x, mask=None, k=1, include_self=False):
     return np.pad(index, [(0, 0)] * (x.ndim - 1) + [(0, k - index.shape[-1])], constant_values=-1)
 
 
+def _silu_grad(g, x):
+    s = special.expit(x)
+    return g * (s + x * s * (1 - s))
+
+
 REFERENCES = {
     "cdist": _cdist,
     "knn": _knn,
@@ -334,6 +339,13 @@ REFERENCES = {
     "relu": lambda x: np.maximum(x, 0),
     "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
     "leaky_relu_grad": lambda g, y, negative_slope: np.where(y > 0, g, negative_slope * g),
+    "elu_grad": lambda g, y, alpha: np.where(y > 0, g, g * (y + alpha)),
+    "tanh_grad": lambda g, y: g * (1 - y * y),
+    "sigmoid_grad": lambda g, y: g * y * (1 - y),
+    "softplus_grad": lambda g, x: g * special.expit(x),
+    "silu_grad": _silu_grad,
+    "gelu_grad": lambda g, x: g * (special.ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)),
+    "divide_or_zero": lambda x, y: np.where(x == 0, 0, x / np.where(x == 0, 1, y)),
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
     "alias": lambda x: x,
     "astype": lambda x, dtype: x.astype(dtype),
