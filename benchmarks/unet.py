@@ -1,19 +1,16 @@
-"""A 3-D U-Net: training step, inference and peak memory.
+"""A 3-D U-Net: training step and inference.
 
 nnU-Net's plain form: two convolution blocks a stage, instance normalization, leaky ReLU, strided
 and transposed convolutions; cross-entropy and soft Dice; SGD with Nesterov momentum; float32.
 """
 
 import itertools
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 import fieldgrad.engine as fg
-from benchmarks.runner import Case, Row, measure
+from benchmarks.runner import Case
 from fieldgrad.engine.optim import SGD
 from fieldgrad.neuro.losses import dice_cross_entropy
 from fieldgrad.shared_models import UNet
@@ -123,49 +120,11 @@ def formats() -> dict[str, object]:
     return {"channels first": torch.contiguous_format, "channels last": torch.channels_last_3d}
 
 
-def peak_memory(library: str, threads: int) -> float:
-    """Peak resident megabytes of three training steps, beyond what the imports take."""
-    command = [sys.executable, "-m", "benchmarks.unet", library, str(threads)]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return float(json.loads(out))
-
-
-def rows(threads: int, seconds: float) -> Iterator[Row]:
-    """Speed of a small and a large net, then the large one's memory."""
+def cases(threads: int) -> Iterator[Case]:
+    """Speed of a small and a large net."""
     for name, features, batch, patch in (SMALL, LARGE):
         mine = ours(features, batch, patch)
         other = {key: theirs(features, batch, patch, value) for key, value in formats().items()}
         for i, kind in enumerate(("training step", "inference")):
             peers = {key: calls[i] for key, calls in other.items()}
-            yield measure(Case(f"{name}, {kind}", mine[i], peers, 2.0), seconds)
-    memory = {key: peak_memory(key, threads) for key in ("ours", *formats())}
-    mine = memory.pop("ours")
-    peer = min(memory, key=memory.__getitem__, default="")
-    yield Row(
-        f"{LARGE[0]}, peak memory of training",
-        mine,
-        "MB",
-        peer,
-        memory.get(peer),
-        memory[peer] / mine if peer else None,
-        1.0,
-    )
-
-
-def resident(field: str) -> float:
-    """A line of the process's status in MB: VmRSS now, VmHWM the peak."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith(field))
-    return int(line.split()[1]) / 1024
-
-
-if __name__ == "__main__":
-    library, threads = sys.argv[1], int(sys.argv[2])
-    fg.set_num_threads(threads)
-    if torch is not None:
-        torch.set_num_threads(threads)
-    before = resident("VmRSS")
-    step, _ = ours(*LARGE[1:]) if library == "ours" else theirs(*LARGE[1:], formats()[library])
-    for _ in range(3):
-        step()
-    print(resident("VmHWM") - before)
+            yield Case(f"{name}, {kind}", mine[i], peers, 2.0)
