@@ -26,80 +26,90 @@ static void NAME(copy_padded)(const REAL *in, const ptrdiff_t strides[3], const 
       const REAL *from = in + d * strides[0] + h * strides[1] + (first[2] + begin) * strides[2];
       memset(to, 0, begin * padded_channels * sizeof(REAL));
       memset(to + end * padded_channels, 0, (length[2] - end) * padded_channels * sizeof(REAL));
-      if (strides[2] == channels && channels == padded_channels)
-        memcpy(to + begin * channels, from, (end - begin) * channels * sizeof(REAL));
-      else
-        for (ptrdiff_t w = begin; w < end; w++, from += strides[2]) {
-          memcpy(to + w * padded_channels, from, channels * sizeof(REAL));
-          memset(to + w * padded_channels + channels, 0,
-                 (padded_channels - channels) * sizeof(REAL));
-        }
+      REAL *at = to + begin * padded_channels;
+      if (strides[2] == channels && channels == padded_channels) {
+        memcpy(at, from, (end - begin) * channels * sizeof(REAL));
+        continue;
+      }
+      for (ptrdiff_t w = begin; w < end; w++, from += strides[2], at += padded_channels) {
+        ptrdiff_t c = 0;
+        for (; c + LANES <= channels; c += LANES) *(VECTOR *)(at + c) = *(const VECTOR *)(from + c);
+        for (; c < channels; c++) at[c] = from[c];
+        for (; c < padded_channels; c++) at[c] = 0;
+      }
     }
 }
 
-/* out[i, :] = start[i, :] + sum over runs r and k < run of in[i * in_step + offsets[r] + k] * w[k, :]
- * for i < rows, each row being `vectors` vectors wide; w advances through all runs. start may be
- * out itself, or one row repeated (start_step 0). If per_channel, every column has an input of its
- * own, in[… + column], instead of one for all. */
+/* out[i, :] = start[i, :] + sum over runs r and k < run of in[i, offsets[r] + k] * w[k, :] for
+ * i < rows, each row being `vectors` vectors wide; w advances through all runs. Row i lies at
+ * i * in_step, i * start_step and i * out_step, or, if `placed`, at in_at[i] and out_at[i], with
+ * start repeated, or out itself where start is NULL. If per_channel, every column has an input of
+ * its own, in[… + column], instead of one for all, and k takes steps of k_step. */
 FG_INLINE void NAME(multiply_rows)(const int rows, const int vectors, const int per_channel,
-                                   const REAL *in, ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
-                                   ptrdiff_t run, const REAL *w, const REAL *start,
-                                   ptrdiff_t start_step, REAL *out, ptrdiff_t out_step) {
-  VECTOR sum[FG_BLOCK_ROWS][2];
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < vectors; j++)
-      sum[i][j] = *(const VECTOR *)(start + i * start_step + j * LANES);
+                                   const int placed, const REAL *in, ptrdiff_t in_step,
+                                   const ptrdiff_t *in_at, const ptrdiff_t *offsets,
+                                   ptrdiff_t n_runs, ptrdiff_t run, ptrdiff_t k_step, const REAL *w,
+                                   const REAL *start, ptrdiff_t start_step, REAL *out,
+                                   ptrdiff_t out_step, const ptrdiff_t *out_at) {
+  VECTOR sum[FG_SINGLE_ROWS][2];
+  const REAL *x[FG_SINGLE_ROWS];
+  for (int i = 0; i < rows; i++) {
+    const REAL *from = !placed ? start + i * start_step : start ? start : out + out_at[i];
+    for (int j = 0; j < vectors; j++) sum[i][j] = *(const VECTOR *)(from + j * LANES);
+    x[i] = in + (placed ? in_at[i] : i * in_step);
+  }
   for (ptrdiff_t r = 0; r < n_runs; r++) {
-    const REAL *a = in + offsets[r];
-    for (ptrdiff_t k = 0; k < run; k++, a++, w += vectors * LANES) {
+    ptrdiff_t a = offsets[r];
+    for (ptrdiff_t k = 0; k < run; k++, a += per_channel ? k_step : 1, w += vectors * LANES) {
       const VECTOR w0 = *(const VECTOR *)w, w1 = *(const VECTOR *)(w + (vectors - 1) * LANES);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; i++) {
-        const REAL *x = a + i * in_step;
         if (per_channel) {
-          sum[i][0] += *(const VECTOR *)x * w0;
-          if (vectors == 2) sum[i][1] += *(const VECTOR *)(x + LANES) * w1;
+          sum[i][0] += *(const VECTOR *)(x[i] + a) * w0;
+          if (vectors == 2) sum[i][1] += *(const VECTOR *)(x[i] + a + LANES) * w1;
         } else {
-          sum[i][0] += *x * w0;
-          if (vectors == 2) sum[i][1] += *x * w1;
+          sum[i][0] += x[i][a] * w0;
+          if (vectors == 2) sum[i][1] += x[i][a] * w1;
         }
       }
     }
   }
   for (int i = 0; i < rows; i++)
-    for (int j = 0; j < vectors; j++) *(VECTOR *)(out + i * out_step + j * LANES) = sum[i][j];
+    for (int j = 0; j < vectors; j++)
+      *(VECTOR *)(out + (placed ? out_at[i] : i * out_step) + j * LANES) = sum[i][j];
 }
 
-/* sum[i, :] = sum over positions p of x[p, i * row_step] * g[p, :] for i < rows, added to what is
- * there if `add`; positions fill a box of size[0] x size[1] x size[2] with strides x_strides and
- * g_strides. Each call sums from zero before it adds: two-level summation, so long sums lose less.
- * per_channel as above. */
+/* sum[i, :] = sum over positions p of x[i, p] * g[p, :] for i < rows, added to what is there if
+ * `add`. Row i of x begins at i * row_step, and n positions follow at x_step and g_step; or, if
+ * `placed`, at row_at[i], and the positions in x lie at at[p]. Each call sums
+ * from zero before it adds: two-level summation, so long sums lose less. per_channel as above. */
 FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const int per_channel,
-                                const REAL *x, ptrdiff_t row_step, const ptrdiff_t x_strides[3], const REAL *g,
-                                const ptrdiff_t g_strides[3], const ptrdiff_t size[3], int add,
-                              REAL *sum) {
+                                const int placed, const REAL *x, ptrdiff_t row_step,
+                                const ptrdiff_t *row_at, ptrdiff_t x_step, const REAL *g,
+                                ptrdiff_t g_step, const ptrdiff_t *at, ptrdiff_t n, int add,
+                                REAL *sum) {
   const VECTOR zero = {0};
-  VECTOR acc[FG_BLOCK_ROWS][2];
-  for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = zero;
-  for (ptrdiff_t d = 0; d < size[0]; d++)
-    for (ptrdiff_t h = 0; h < size[1]; h++) {
-      const REAL *a = x + d * x_strides[0] + h * x_strides[1];
-      const REAL *b = g + d * g_strides[0] + h * g_strides[1];
-      for (ptrdiff_t p = 0; p < size[2]; p++, a += x_strides[2], b += g_strides[2]) {
-        const VECTOR b0 = *(const VECTOR *)b, b1 = *(const VECTOR *)(b + (vectors - 1) * LANES);
+  VECTOR acc[FG_SINGLE_ROWS][2];
+  const REAL *row[FG_SINGLE_ROWS];
+  for (int i = 0; i < rows; i++) {
+    acc[i][0] = acc[i][1] = zero;
+    row[i] = x + (placed ? row_at[i] : i * row_step);
+  }
+  for (ptrdiff_t p = 0; p < n; p++) {
+    const ptrdiff_t a = placed ? at[p] : p * x_step;
+    const REAL *b = g + p * g_step;
+    const VECTOR b0 = *(const VECTOR *)b, b1 = *(const VECTOR *)(b + (vectors - 1) * LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-          const REAL *c = a + i * row_step;
-          if (per_channel) {
-            acc[i][0] += *(const VECTOR *)c * b0;
-            if (vectors == 2) acc[i][1] += *(const VECTOR *)(c + LANES) * b1;
-          } else {
-            acc[i][0] += *c * b0;
-            if (vectors == 2) acc[i][1] += *c * b1;
-          }
-        }
+    for (int i = 0; i < rows; i++) {
+      if (per_channel) {
+        acc[i][0] += *(const VECTOR *)(row[i] + a) * b0;
+        if (vectors == 2) acc[i][1] += *(const VECTOR *)(row[i] + a + LANES) * b1;
+      } else {
+        acc[i][0] += row[i][a] * b0;
+        if (vectors == 2) acc[i][1] += row[i][a] * b1;
       }
     }
+  }
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < vectors; j++) {
       VECTOR *to = (VECTOR *)(sum + (i * vectors + j) * LANES);
@@ -110,38 +120,42 @@ FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const int per
 
 /* Call a block function with its number of rows as a constant, so that the compiler unrolls it. */
 #if FG_BLOCK_ROWS > 12
-#define FG_ROW_CASES(CASE) \
+#define FG_PAIR_CASES(CASE) \
   CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) \
   CASE(12) CASE(13) CASE(14)
 #elif FG_BLOCK_ROWS > 6
-#define FG_ROW_CASES(CASE) \
+#define FG_PAIR_CASES(CASE) \
   CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #else
-#define FG_ROW_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#define FG_PAIR_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#endif
+#if FG_SINGLE_ROWS > FG_BLOCK_ROWS
+#define FG_SINGLE_CASES(CASE) FG_PAIR_CASES(CASE) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#else
+#define FG_SINGLE_CASES(CASE) FG_PAIR_CASES(CASE)
 #endif
 
-/* multiply_rows for any number of rows, cut into even blocks (8 rows make 4 + 4, not 6 + 2). */
+/* Rows of the next block of so many left, cut evenly (8 rows make 4 + 4, not 6 + 2). */
+#undef NEXT_ROWS
+#define NEXT_ROWS(left, block) ceil_div(left, ceil_div(left, block))
+
+/* multiply_rows for any number of rows at equal steps. */
 static void NAME(multiply)(ptrdiff_t rows, int vectors, int per_channel, const REAL *in,
                            ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
                            ptrdiff_t run, const REAL *w, const REAL *start, ptrdiff_t start_step,
                            REAL *out, ptrdiff_t out_step) {
-#define BLOCK(N, V, C)                                                                          \
-  NAME(multiply_rows)                                                                           \
-  (N, V, C, in, in_step, offsets, n_runs, run, w, start, start_step, out, out_step)
-#define CASE(N)                       \
-  case N:                             \
-    if (per_channel && vectors == 2)  \
-      BLOCK(N, 2, 1);                 \
-    else if (per_channel)             \
-      BLOCK(N, 1, 1);                 \
-    else if (vectors == 2)            \
-      BLOCK(N, 2, 0);                 \
-    else                              \
-      BLOCK(N, 1, 0);                 \
+#define BLOCK(N, V)                                                                             \
+  case N:                                                                                       \
+    NAME(multiply_rows)                                                                         \
+    (N, V, 0, 0, in, in_step, NULL, offsets, n_runs, run, 1, w, start, start_step, out, out_step, \
+     NULL);                                                                                     \
     break;
-  for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
-    const ptrdiff_t n = (rows + left - 1) / left;
-    switch (n) { FG_ROW_CASES(CASE) }
+#define SINGLE(N) BLOCK(N, 1)
+#define PAIR(N) BLOCK(N, 2)
+  while (rows > 0) {
+    const ptrdiff_t n = NEXT_ROWS(rows, FG_BLOCK_ROWS);
+    if (vectors == 2) switch (n) { FG_PAIR_CASES(PAIR) }
+    else switch (n) { FG_PAIR_CASES(SINGLE) }
     rows -= n;
     in += n * in_step;
     start += n * start_step;
@@ -150,20 +164,25 @@ static void NAME(multiply)(ptrdiff_t rows, int vectors, int per_channel, const R
 #undef BLOCK
 }
 
-/* outer_rows for any number of rows, cut likewise; sum has `vectors` vectors a row. */
+/* outer_rows for any number of rows at equal steps and positions
+ * of which only the last axis counts. */
 static void NAME(outer)(ptrdiff_t rows, int vectors, int per_channel, const REAL *x,
                         ptrdiff_t row_step, const ptrdiff_t x_strides[3], const REAL *g,
                         const ptrdiff_t g_strides[3], const ptrdiff_t size[3], int add, REAL *sum) {
-#define BLOCK(N, V, C) \
-  NAME(outer_rows)(N, V, C, x, row_step, x_strides, g, g_strides, size, add, sum)
-  for (ptrdiff_t left = (rows + FG_BLOCK_ROWS - 1) / FG_BLOCK_ROWS; left > 0; left--) {
-    const ptrdiff_t n = (rows + left - 1) / left;
-    switch (n) { FG_ROW_CASES(CASE) }
+#define BLOCK(N, V)                                                                               \
+  case N:                                                                                         \
+    NAME(outer_rows)                                                                              \
+    (N, V, 0, 0, x, row_step, NULL, x_strides[2], g, g_strides[2], NULL, size[2], add, sum);      \
+    break;
+  while (rows > 0) {
+    const ptrdiff_t n = NEXT_ROWS(rows, FG_BLOCK_ROWS);
+    if (vectors == 2) switch (n) { FG_PAIR_CASES(PAIR) }
+    else switch (n) { FG_PAIR_CASES(SINGLE) }
     rows -= n;
     x += n * row_step;
     sum += n * vectors * LANES;
   }
 #undef BLOCK
-#undef CASE
+#undef SINGLE
+#undef PAIR
 }
-#undef FG_ROW_CASES

@@ -30,6 +30,8 @@
 #define FG_VECTOR 16
 #define FG_BLOCK_ROWS 6
 #endif
+/* The same where a position takes a single vector. */
+#define FG_SINGLE_ROWS FG_MAX(FG_BLOCK_ROWS, 12)
 
 /* Unaligned vectors of the compiler's own extension: no intrinsics, every target. may_alias
  * lets them read plain float arrays. */

@@ -24,6 +24,11 @@ CASES = {
     "2-D, wide padding": ((1, 16, 6, 5), (16, 16, 3, 3), {"padding": 2}),
     "2-D, dilated groups": ((2, 12, 20, 17), (9, 4, 3, 5), {"groups": 3, "dilation": (2, 3)}),
     "2-D, depthwise": ((2, 37, 9, 10), (37, 1, 3, 3), {"groups": 37, "padding": 1}),
+    "2-D, depthwise, wide step": ((1, 50, 19, 23), (50, 1, 5, 5), {"groups": 50, "stride": 3}),
+    "2-D, pairs of channels": ((2, 24, 13, 9), (24, 2, 3, 3), {"groups": 12, "padding": 1}),
+    "3-D, dilated": ((2, 33, 13, 9, 11), (20, 33, 3, 3, 3), {"padding": 2, "dilation": 2}),
+    "2-D, dilated unevenly": ((1, 40, 31, 26), (40, 40, 3, 3), {"padding": 1, "dilation": (3, 2)}),
+    "3-D, many outputs": ((1, 5, 8, 9, 7), (130, 5, 2, 2, 2), {"stride": 2}),
     "1-D, long": ((1, 3, 5000), (5, 3, 7), {"stride": 3, "padding": 3}),
 }
 
