@@ -8,7 +8,7 @@ channel, spatial…), dense ones with the channels adjacent in memory (channels-
 import numpy as np
 
 from fieldgrad.engine._kernels import (
-    around_axis, dense, empty, empty_channels_last, is_f64, kernel_table, memory_order)
+    around_axis, copy_to, dense, empty, empty_channels_last, is_f64, kernel_table, memory_order)
 
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -89,7 +89,7 @@ cdef cnp.ndarray channels_last(str name, cnp.ndarray x):
                                      cnp.PyArray_STRIDE(x, 1) == cnp.PyArray_ITEMSIZE(x)):
         return x
     out = empty_channels_last(np.shape(x), x.dtype)
-    np.copyto(out, x)
+    copy_to(out, x)
     return out
 
 

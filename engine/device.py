@@ -111,7 +111,8 @@ def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: floa
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     out = _kernels.empty(shape, x.dtype, order)
     out.fill(value)
-    out[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, padding, strict=True))] = x
+    inside = tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, padding, strict=True))
+    _kernels.copy_to(out[(*inside, ...)], x)
     return out
 
 
@@ -125,7 +126,7 @@ def _concat(arrays: Sequence[Array], *, axis: int) -> Array:
     start = 0
     for a in arrays:
         stop = start + a.shape[axis]
-        out[(slice(None),) * (axis % first.ndim) + (slice(start, stop),)] = a
+        _kernels.copy_to(out[(slice(None),) * (axis % first.ndim) + (slice(start, stop),)], a)
         start = stop
     return out
 

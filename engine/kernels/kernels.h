@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conv.h"
+#include "copy.h"
 #include "gemm.h"
 #include "losses.h"
 #include "norm.h"
@@ -43,6 +44,8 @@ typedef struct {
   K(void, gemm, (int f64, const fg_gemm *g, const fg_gemm_batch *batch, const void *a, const void *b, const void *bias, void *c, void *workspace)) \
   /* make the one of x, w and y that `made` names from the others; conv.h; -1: memory ran out */ \
   K(int, conv, (const fg_conv *c, char made, void *x, void *w, void *y, const void *bias)) \
+  /* copy to memory of another layout; elements of 4 or 8 bytes, at least one */ \
+  K(void, copy, (int element_size, const fg_copy_axes *axes, const void *from, void *to)) \
   /* norm.h says what the axes are; x, out (batch, positions, channels), mean, rstd (batch, groups); \
    * weight, bias may be NULL. f64 tells the element type. -1: no memory */ \
   K(int, norm, (int f64, const fg_norm *s, const void *x, const void *weight, const void *bias, void *mean, void *rstd, void *out)) \
