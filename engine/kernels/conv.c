@@ -30,6 +30,8 @@
 #define TRANSPOSED_BYTES (16 << 10)
 /* Bytes of the sums that a task of the weight gradient works on, again in the second cache. */
 #define SUMS_BYTES (192 << 10)
+/* Panels of a task where channels keep to themselves: whole pages of memory in one go. */
+#define SHARE_PANELS 4
 /* Tasks to aim at where the work is worth it: several for each thread of a large machine. */
 #define N_TASKS 32
 #define TASK_PRODUCTS ((ptrdiff_t)1 << 18) /* about 10 µs */
@@ -163,7 +165,8 @@ static int make_plan(plan *p, const fg_conv *c, int transposed, ptrdiff_t elemen
               .w_in = c->w_strides[transposed && !depthwise ? 0 : 1],
               .w_out = c->w_strides[transposed && !depthwise ? 1 : 0]};
   p->seen_channels = depthwise ? 1 : p->in_channels;
-  p->slab_channels = depthwise ? FG_MIN(ceil_div(p->in_channels, lanes), 2) * lanes : p->in_channels;
+  p->slab_channels = depthwise ? FG_MIN(ceil_div(p->in_channels, lanes), 2 * SHARE_PANELS) * lanes
+                               : p->in_channels;
   memcpy(p->in_strides, transposed ? c->y_strides : c->x_strides, sizeof p->in_strides);
   memcpy(p->out_strides, transposed ? c->x_strides : c->y_strides, sizeof p->out_strides);
   for (int a = 0; a < 3; a++) {

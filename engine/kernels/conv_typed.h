@@ -74,17 +74,17 @@ static void NAME(pack_weights)(void *context, ptrdiff_t i) {
 
 /* ---- the input of a box ---- */
 
-/* Channels that a share of the panels reads: all, or those of its one panel, filled up to whole
- * vectors in `padded`, where channels keep to themselves. */
-static ptrdiff_t NAME(channels_read)(const plan *p, ptrdiff_t panel, ptrdiff_t *padded) {
-  int vectors;
-  const ptrdiff_t width = NAME(panel_width)(p->out_channels, panel, &vectors);
-  *padded = p->depthwise ? vectors * LANES : p->in_channels;
-  return p->depthwise ? width : p->in_channels;
+/* Channels that a share of the panels reads: all, or, where channels keep to themselves, those of the
+ * panels, filled up to whole vectors in `padded`. */
+static ptrdiff_t NAME(channels_read)(const plan *p, ptrdiff_t first_panel, ptrdiff_t last_panel,
+                                     ptrdiff_t *padded) {
+  const ptrdiff_t own = FG_MIN(last_panel * 2 * LANES, p->out_channels) - first_panel * 2 * LANES;
+  *padded = p->depthwise ? ceil_div(own, LANES) * LANES : p->in_channels;
+  return p->depthwise ? own : p->in_channels;
 }
 
 /* What a box reads: the address of its first input position and three strides. It is read in place
- * if that needs no padding and each element once; else from a dense copy, since rows that lie powers
+ * if that needs no padding and uses each element little; else from a dense copy, since rows that lie powers
  * of two apart evict one another from a cache. The caller frees the buffer of the copy. Returns -1
  * where memory ran out. */
 typedef struct {
@@ -97,7 +97,7 @@ static int NAME(read_box)(const plan *p, const REAL *in, ptrdiff_t channels,
                           ptrdiff_t padded_channels, const ptrdiff_t begin[3],
                           const ptrdiff_t n[3], NAME(slab) *slab) {
   ptrdiff_t first[3], length[3];
-  int inside = channels == padded_channels && p->most_taps == 1;
+  int inside = channels == padded_channels && (p->most_taps == 1 || p->depthwise);
   for (int a = 0; a < 3; a++) {
     first[a] = begin[a] * p->in_step[a] + p->low[a];
     length[a] = (n[a] - 1) * p->in_step[a] + p->high[a] - p->low[a] + 1;
@@ -217,8 +217,9 @@ static void NAME(run_phase)(const NAME(job) *job, const phase *f[3], const ptrdi
     const ptrdiff_t width = NAME(panel_width)(p->out_channels, panel, &vectors);
     const REAL *w = NAME(packed_panel)(job, taps_before, n_taps, group, panel);
     const REAL *bias = job->bias + group * job->padded + panel * 2 * LANES;
+    const REAL *in = slab->first + (p->depthwise ? (panel - first_panel) * 2 * LANES : 0);
     for (ptrdiff_t r = 0; r == 0 || r < n_runs; r += slice)
-      NAME(multiply_at)(n_positions, vectors, p->depthwise, width, slab->first, in_at, offsets + r,
+      NAME(multiply_at)(n_positions, vectors, p->depthwise, width, in, in_at, offsets + r,
                         FG_MIN(slice, n_runs - r), run, f[2]->offset_step * s[2],
                         w + r * run * vectors * LANES, r ? NULL : bias,
                         out + panel * 2 * LANES, out_at);
@@ -237,7 +238,7 @@ static void NAME(run_box)(void *context, ptrdiff_t i) {
   const ptrdiff_t last_panel = (split + 1) * job->n_panels / job->n_splits;
   ptrdiff_t begin[3], n[3], padded_channels;
   NAME(locate_box)(p, i % n_boxes, begin, n);
-  const ptrdiff_t channels = NAME(channels_read)(p, first_panel, &padded_channels);
+  const ptrdiff_t channels = NAME(channels_read)(p, first_panel, last_panel, &padded_channels);
   ptrdiff_t *tables = scratch((2 * n[0] * n[1] * n[2] + p->most_taps) * sizeof(ptrdiff_t));
   NAME(slab) slab = {.buffer = NULL};
   const REAL *in = job->in + image * p->in_strides[0] + group * p->in_channels +
@@ -274,13 +275,14 @@ static int NAME(run)(const fg_conv *c, int transposed, const REAL *in, const REA
   if (make_plan(p, c, transposed, sizeof(REAL))) return -1;
   job.padded = ceil_div(p->out_channels, LANES) * LANES;
   job.n_panels = ceil_div(p->out_channels, 2 * LANES);
-  const ptrdiff_t outputs = p->depthwise ? 2 * LANES : p->out_channels;
+  const ptrdiff_t outputs = p->depthwise ? p->slab_channels : p->out_channels;
   choose_box(p, BOX_BYTES / (ptrdiff_t)sizeof(REAL),
              BOX_BYTES / (ptrdiff_t)sizeof(REAL) /
                  (outputs * p->out_step[0] * p->out_step[1] * p->out_step[2]),
-             job.n_panels);
+             p->depthwise ? ceil_div(job.n_panels, SHARE_PANELS) : job.n_panels);
   const ptrdiff_t n_boxes = p->batch * p->groups * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
-  job.n_splits = p->depthwise ? job.n_panels : FG_MIN(job.n_panels, ceil_div(N_TASKS, n_boxes));
+  job.n_splits = p->depthwise ? ceil_div(job.n_panels, SHARE_PANELS)
+                              : FG_MIN(job.n_panels, ceil_div(N_TASKS, n_boxes));
   const ptrdiff_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
   const ptrdiff_t n_weights = p->groups * job.padded * p->seen_channels * taps;
   REAL *filled_bias = calloc(p->groups * job.padded, sizeof(REAL));
@@ -359,8 +361,8 @@ static int NAME(add_box)(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group
   /* Copies in blocks of a cache line of channels: positions that lie powers of two apart would evict
    * one another from the first cache. */
   const ptrdiff_t n_positions = n[0] * n[1] * n[2], n_inputs = length[0] * length[1] * length[2];
-  const ptrdiff_t in_channels = p->depthwise ? FG_MIN(panel_size, p->in_channels - first_panel * panel_size)
-                                             : p->in_channels;
+  ptrdiff_t padded;
+  const ptrdiff_t in_channels = NAME(channels_read)(p, first_panel, last_panel, &padded);
   const ptrdiff_t n_blocks = ceil_div(in_channels, panel_size);
   const ptrdiff_t width = p->depthwise ? panel_size : ceil_div(in_channels, n_blocks);
   REAL *x = scratch((n_blocks * n_inputs * width + n_panels * n_positions * panel_size) * sizeof(REAL));
@@ -396,7 +398,8 @@ static int NAME(add_box)(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group
     for (ptrdiff_t panel = first_panel; panel < last_panel; panel++) {
       int vectors;
       NAME(panel_width)(p->out_channels, panel, &vectors);
-      NAME(outer_at)(n_rows, vectors, p->depthwise, x, rows,
+      NAME(outer_at)(n_rows, vectors, p->depthwise,
+                     x + (p->depthwise ? (panel - first_panel) * n_inputs * width : 0), rows,
                      g + ((panel - first_panel) * n_positions + done) * panel_size, at + done, some,
                      add || done, sums + panel * panel_size * n_rows);
     }
@@ -479,7 +482,8 @@ static int NAME(conv_weight)(const fg_conv *c, const REAL *x, const REAL *y, REA
   /* As few splits as let a task's sums stay in the second cache, then as many chunks as give every
    * thread work, then more splits. */
   job.n_splits =
-      p->depthwise ? job.n_panels : FG_MIN(ceil_div(bytes / p->groups, SUMS_BYTES), job.n_panels);
+      p->depthwise ? ceil_div(job.n_panels, SHARE_PANELS)
+                   : FG_MIN(ceil_div(bytes / p->groups, SUMS_BYTES), job.n_panels);
   choose_box(p, BOX_BYTES / (ptrdiff_t)sizeof(REAL), BOX_POSITIONS, job.n_splits);
   const ptrdiff_t total = p->batch * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
   const ptrdiff_t wanted = ceil_div(N_TASKS, job.n_splits * p->groups);
