@@ -48,12 +48,19 @@ cdef object call_rule(Node node, Tensor g, tuple needs, bint create_graph):
     return PyObject_Vectorcall(op.rule, arguments, op.n_saved + 1, NULL)
 
 
-cdef tuple call_composite(Node node, Tensor g, tuple needs):
-    """The same through the op's composite, recorded: how a fused op is differentiated twice."""
-    cdef list aliases = [None if t is None else (<Op>table["alias"])(t) for t in node.inputs]
-    y = node.op.composite(*aliases, **node.attributes)
+cdef tuple call_composite(Node node, Tensor g, tuple needs, bint create_graph):
+    """The same through the op's composite: second derivatives of fused ops, ops without a rule."""
+    global fg_recording
+    cdef int recording = fg_recording
+    cdef list aliases
+    fg_recording = True
+    try:
+        aliases = [None if t is None else (<Op>table["alias"])(t) for t in node.inputs]
+        y = node.op.composite(*aliases, **node.attributes)
+    finally:
+        fg_recording = recording
     wanted = [a for a, need in zip(aliases, needs) if need]
-    found = iter(walk((y,), (g,), wanted, True, True))
+    found = iter(walk((y,), (g,), wanted, create_graph, create_graph))
     return tuple([next(found) if need else None for need in needs])
 
 
@@ -177,8 +184,9 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                                     "used. Call backward(retain_graph=True) the first time to go "
                                     "through it twice.")
             check_versions(node)
-            gradients = call_composite(node, g, needs) if create_graph and node.op.fused \
-                else call_rule(node, g, needs, create_graph)
+            gradients = call_rule(node, g, needs, create_graph) \
+                if node.op.rule is not None and not (create_graph and node.op.fused) \
+                else call_composite(node, g, needs, create_graph)
             several = type(gradients) is tuple or type(gradients) is list
             n, shapes = len(node.edges), node.shapes
             if (len(gradients) if several else 1) != n:
@@ -199,6 +207,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                                         f"in the gradient of its input {i}.")
                 deliver(edge, g, grads, targets, heap, needed, wanted is None,
                         not create_graph and is_only_ours(g, owners))
+            gradients = gradient = None
             if not retain:
                 node.saved = node.inputs = node.out = None
     finally:

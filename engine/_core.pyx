@@ -270,9 +270,7 @@ cdef class Tensor:
 
     def bump_version(self):
         """Tell the tape that ``data`` was changed in place."""
-        cdef Version v = shared_version(self)
-        v.count += 1
-        v.where = caller_line()
+        bump_versions((self,))
 
     def zero_grad(self):
         """Forget the accumulated gradient."""
@@ -542,6 +540,17 @@ cdef Version shared_version(Tensor t):
     return t.version
 
 
+def bump_versions(tensors):
+    """Tell the tape that the ``data`` of these tensors was changed in place."""
+    cdef Tensor t
+    cdef Version v
+    cdef str where = caller_line()
+    for t in tensors:
+        v = shared_version(t)
+        v.count += 1
+        v.where = where
+
+
 cdef Tensor overwrite(Tensor x, Tensor result):
     """x with the values of result, in place: what x += y and its like do."""
     if result.shape != x.shape or result.dtype != x.dtype:
@@ -619,6 +628,7 @@ cdef class Op:
         self.differentiable = differentiable
         self.shape, self.samples, self.composite = shape, samples, composite
         self.checked = set()
+        self.fused = composite is not None     # until a rule written in ops says otherwise
         self.aux = tuple(aux)
         self.keeps_dtype = tuple([self.inputs.index(k) for k in keeps_dtype])
 
@@ -860,7 +870,7 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     cdef object item
     cdef bint broadcast = False
     cdef int code
-    if op.rule is None:
+    if op.rule is None and not op.fused:
         raise GradientError(f"{op.name} has no gradient rule yet; detach its input, or add a rule with "
                             f"@{op.name}.vjp.")
     edges = PyTuple_New(n)
@@ -905,7 +915,7 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     node.saved = saved
     if op.fused:
         node.inputs = inputs
-        node.attributes = attributes
+        node.attributes = {} if attributes is None else attributes
     node_count += 1
     node.sequence = node_count
     if fg_anomaly:

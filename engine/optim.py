@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.engine import _optim_kernels
-from fieldgrad.engine._core import Tensor
+from fieldgrad.engine._core import Tensor, bump_versions
 from fieldgrad.engine.errors import DataError, RecipeError, ShapeError, suggest
 
 __all__ = ["EMA", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm"]
@@ -94,8 +94,7 @@ class Optimizer:
             self.update(chosen, self._steps[chosen], lr, np.zeros_like(decay), 1 - lr * decay)
         else:
             self.update(chosen, self._steps[chosen], lr, decay, np.ones_like(decay))
-        for i in chosen:
-            self.params[i].bump_version()
+        bump_versions(self.params[i] for i in chosen)
 
     def update(self, chosen: list[int], t: Array, lr: Array, decay: Array, shrink: Array) -> None:
         """Change some parameters in place.
@@ -488,8 +487,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     norm = math.sqrt(_optim_kernels.sum_of_squares(arrays))
     if math.isfinite(norm) and norm > max_norm:
         _optim_kernels.update("scale", [arrays], _table(len(arrays), max_norm / norm))
-        for gradient in gradients:
-            gradient.bump_version()
+        bump_versions(gradients)
     return norm
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
+from fieldgrad.engine._core import Op
 from fieldgrad.engine.errors import GradientError
 
 
@@ -74,6 +75,23 @@ def test_branches_arrive_in_any_order():
         step = 1e-6 * np.eye(3)[i]
         slope = (value(x.data + step) - value(x.data - step)) / 2e-6
         assert abs(slope - x.grad.data[i]) < 1e-6
+
+
+def test_an_op_without_a_rule_goes_through_its_composite():
+    def body(x, /, *, power):
+        return fg.exp(x) * x**power
+
+    kernel = lambda x, power: np.exp(x) * x**power  # noqa: E731
+    op = Op("grown", kernel, inputs=["x"], defaults={"power": 2.0}, composite=body)
+    x = fg.tensor(np.array([0.3, -0.7]), requires_grad=True)
+    fg.gradcheck(lambda t: op(t, power=3.0), [x])
+    first = fg.grad(op(x).sum(), x, create_graph=True)
+    second = fg.grad(first.sum(), x)
+    v = x.data
+    np.testing.assert_allclose(first.data, np.exp(v) * (v**2 + 2 * v))
+    np.testing.assert_allclose(second.data, np.exp(v) * (v**2 + 4 * v + 2))
+    op(x).sum().backward()
+    np.testing.assert_allclose(x.grad.data, first.data)
 
 
 def test_third_derivative():
