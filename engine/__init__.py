@@ -115,6 +115,7 @@ from fieldgrad.engine.ops.norm import (
 )
 from fieldgrad.engine.ops.pool import max_pool
 from fieldgrad.engine.ops.random import dropout, manual_seed
+from fieldgrad.engine.ops.recurrent import gru, lstm
 from fieldgrad.engine.ops.reduce import (
     all,
     any,
@@ -189,6 +190,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "group_norm",
+    "gru",
     "instance_norm",
     "interpolate",
     "isfinite",
@@ -206,6 +208,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "lstm",
     "manual_seed",
     "matmul",
     "max",

@@ -16,6 +16,13 @@ from libc.stdint cimport int64_t, uint8_t
 cnp.import_array()
 
 
+cdef extern from "kernels/recurrent.h" nogil:
+    const int FG_RECURRENT_ROWS
+    ctypedef struct fg_recurrent:
+        int lstm, reverse
+        ptrdiff_t batch, steps, hidden
+        const ptrdiff_t *lengths
+
 cdef extern from "kernels/kernels.h" nogil:
     const int FG_MAX_NEIGHBORS
     ctypedef struct fg_kernels:
@@ -31,6 +38,11 @@ cdef extern from "kernels/kernels.h" nogil:
                       ptrdiff_t) noexcept nogil
         void (*knn)(int, const void *, const uint8_t *, int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                     ptrdiff_t, int) noexcept nogil
+        void (*recurrent)(int, const fg_recurrent *, const void *, const void *, const void *,
+                          const void *, const void *, void *, void *, void *) noexcept nogil
+        void (*recurrent_gradient)(int, const fg_recurrent *, const void *, const void *,
+                                   const void *, const void *, const void *, const void *, void *,
+                                   void *, void *, void *) noexcept nogil
 
 cdef const fg_kernels *kernels = <const fg_kernels *>PyCapsule_GetPointer(kernel_table,
                                                                           "fieldgrad.kernels")
@@ -184,3 +196,68 @@ def knn(cnp.ndarray x, mask=None, *, ptrdiff_t k, bint include_self=False):
                         <int64_t *>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out) // (n * k), n, dims,
                         k, include_self)
     return out
+
+
+# ------------------------------------------------------------------------ recurrent layers
+
+cdef fg_recurrent recurrent_sizes(cnp.ndarray gates, cnp.ndarray c, bint reverse,
+                                  cnp.ndarray lengths):
+    cdef fg_recurrent s
+    s.lstm, s.reverse = c is not None, reverse
+    s.batch, s.steps = cnp.PyArray_DIM(gates, 0), cnp.PyArray_DIM(gates, 1)
+    s.hidden = cnp.PyArray_DIM(gates, 2) // (4 if s.lstm else 3)
+    s.lengths = <const ptrdiff_t *>data_or_null(lengths)
+    return s
+
+
+def recurrent(cnp.ndarray gates, cnp.ndarray h, c, cnp.ndarray weight, bias=None, *,
+              bint reverse=False, lengths=None):
+    """States after each step of a GRU (c is None) or LSTM, and what recurrent_gradient needs.
+
+    gates (batch, steps, n_gates · hidden) is the input's part; h, c (batch, hidden); weight
+    (n_gates · hidden, hidden); bias (n_gates · hidden) or None; lengths (batch) or None. States are
+    (batch, steps, hidden), for the LSTM twice that: h, then c.
+    """
+    cdef cnp.ndarray x = dense("recurrent", gates), first = dense("recurrent", h)
+    cdef cnp.ndarray cell = None if c is None else dense("recurrent", c)
+    cdef cnp.ndarray transposed = dense("recurrent", weight.T)
+    cdef cnp.ndarray offset = None if bias is None else dense("recurrent", bias)
+    cdef cnp.ndarray stops = None if lengths is None else integers("lengths", np.asarray(lengths))
+    cdef fg_recurrent s = recurrent_sizes(x, cell, reverse, stops)
+    cdef ptrdiff_t states = (2 if s.lstm else 1) * s.hidden
+    cdef bint f64 = is_f64(x)
+    cdef cnp.ndarray out = empty((s.batch, s.steps, states), x.dtype)
+    cdef cnp.ndarray saved = empty((s.batch, s.steps, 4 * s.hidden), x.dtype)
+    cdef cnp.ndarray workspace = empty(
+        ((s.batch + FG_RECURRENT_ROWS - 1) // FG_RECURRENT_ROWS * FG_RECURRENT_ROWS,
+         states + x.shape[2]), x.dtype)
+    if cnp.PyArray_SIZE(out):
+        with nogil:
+            kernels.recurrent(f64, &s, cnp.PyArray_DATA(x), cnp.PyArray_DATA(first),
+                              data_or_null(cell), cnp.PyArray_DATA(transposed),
+                              data_or_null(offset), cnp.PyArray_DATA(out), cnp.PyArray_DATA(saved),
+                              cnp.PyArray_DATA(workspace))
+    return out, saved
+
+
+def recurrent_gradient(cnp.ndarray g, cnp.ndarray h, c, cnp.ndarray weight, cnp.ndarray out,
+                       cnp.ndarray saved, *, bint reverse=False, lengths=None):
+    """Gradients of gates, of their part that comes from the states, of h and c, given that of out."""
+    cdef cnp.ndarray gout = dense("recurrent", g), first = dense("recurrent", h)
+    cdef cnp.ndarray cell = None if c is None else dense("recurrent", c)
+    cdef cnp.ndarray matrix = dense("recurrent", weight)
+    cdef cnp.ndarray stops = None if lengths is None else integers("lengths", np.asarray(lengths))
+    cdef cnp.ndarray gx = empty((out.shape[0], out.shape[1], weight.shape[0]), out.dtype)
+    cdef cnp.ndarray ghidden = gx if c is not None else empty(np.shape(gx), out.dtype)
+    cdef cnp.ndarray gh = empty(np.shape(first), out.dtype)
+    cdef cnp.ndarray gc = None if c is None else empty(np.shape(first), out.dtype)
+    cdef fg_recurrent s = recurrent_sizes(gx, cell, reverse, stops)
+    cdef bint f64 = is_f64(gx)
+    if cnp.PyArray_SIZE(first):
+        with nogil:
+            kernels.recurrent_gradient(f64, &s, cnp.PyArray_DATA(gout), cnp.PyArray_DATA(first),
+                                       data_or_null(cell), cnp.PyArray_DATA(matrix),
+                                       cnp.PyArray_DATA(out), cnp.PyArray_DATA(saved),
+                                       cnp.PyArray_DATA(gx), cnp.PyArray_DATA(ghidden),
+                                       cnp.PyArray_DATA(gh), data_or_null(gc))
+    return gx, ghidden, gh, gc

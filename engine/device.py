@@ -246,6 +246,12 @@ def _resample(x: Array, *, axis: int, taps: Any) -> Array:
     return _nn_kernels.resample(x, axis % x.ndim, taps.n_out, taps.start, taps.index, taps.weight)
 
 
+def _gru(
+    gates: Array, h: Array, weight: Array, bias: Array | None = None, **options: Any
+) -> tuple[Array, Array]:
+    return _science_kernels.recurrent(gates, h, None, weight, bias, **options)
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     # Elementwise: C loops for float32 and float64, the ufunc for every other dtype.
     **{
@@ -375,4 +381,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "segment_unpick": _science_kernels.segment_unpick,
     "cdist": _science_kernels.cdist,
     "knn": _science_kernels.knn,
+    "gru": _gru,
+    "lstm": _science_kernels.recurrent,
+    "recurrent_gradient": _science_kernels.recurrent_gradient,
 }

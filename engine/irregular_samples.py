@@ -9,7 +9,7 @@ from fieldgrad.engine.samples import Sample
 
 __all__ = [
     "full_segments",
-    "gathers",
+    "gated_sequences", "gathers", "memory_sequences",
     "missing_segments",
     "point_clouds",
     "point_pairs",
@@ -101,3 +101,29 @@ def point_clouds(rng: np.random.Generator) -> Iterator[Sample]:
         x = rng.normal(size=shape)
         yield (x,), {"k": k}
         yield (x, rng.random(shape[:-1]) < 0.7), {"k": k, "include_self": True}
+
+
+# Batch, steps, hidden size, attributes.
+SEQUENCES: tuple[tuple[int, int, int, dict[str, Any]], ...] = (
+    (2, 3, 2, {}),
+    (3, 4, 2, {"reverse": True}),
+    (3, 3, 1, {"lengths": [3, 0, 2]}),
+    (2, 3, 3, {"lengths": [1, 3], "reverse": True}),
+    (18, 1, 2, {}),
+    (0, 2, 2, {}),
+)
+
+
+def gated_sequences(rng: np.random.Generator) -> Iterator[Sample]:
+    """The input's part of three gates, a state, a weight and perhaps a bias."""
+    for i, (batch, steps, n, attributes) in enumerate(SEQUENCES):
+        inputs = [rng.normal(size=s) for s in ((batch, steps, 3 * n), (batch, n), (3 * n, n))]
+        bias = () if i % 2 else (rng.normal(size=3 * n),)
+        yield (*inputs, *bias), attributes
+
+
+def memory_sequences(rng: np.random.Generator) -> Iterator[Sample]:
+    """The input's part of four gates, a state, a cell and a weight."""
+    for batch, steps, n, attributes in SEQUENCES:
+        shapes = ((batch, steps, 4 * n), (batch, n), (batch, n), (4 * n, n))
+        yield tuple(rng.normal(size=s) for s in shapes), attributes

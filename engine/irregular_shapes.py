@@ -1,12 +1,17 @@
-"""Shape rules of the ops on irregular data, continuing `engine.shapes`: segments, neighbors."""
+"""Shape rules of the ops on irregular data, continuing `engine.shapes`.
+
+Segments, neighbors, sequences.
+"""
 
 from typing import Any
+
+import numpy as np
 
 from fieldgrad.engine._science_kernels import MAX_NEIGHBORS
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.shapes import Shape, broadcast
 
-__all__ = ["cdist", "gather", "knn", "segment", "segment_pick", "segment_softmax", "segment_unpick"]
+__all__ = ["cdist", "gather", "gru", "knn", "lstm", "segment", "segment_pick", "segment_softmax", "segment_unpick"]
 
 
 def gather(x: Shape, index: Shape, **_: Any) -> Shape:
@@ -72,3 +77,44 @@ def knn(x: Shape, mask: Shape | None = None, *, k: int, **_: Any) -> Shape:
     if not 1 <= k <= MAX_NEIGHBORS:
         raise ShapeError(f"knn: k = {k}; expected 1 to {MAX_NEIGHBORS}.")
     return (*x[:-1], k)
+
+
+def gru(gates: Shape, h: Shape, weight: Shape, bias: Shape | None = None, **options: Any) -> Shape:
+    """A state for each step."""
+    return _recurrent("gru", 3, gates, h, weight, bias, **options)
+
+
+def lstm(gates: Shape, h: Shape, c: Shape, weight: Shape, **options: Any) -> Shape:
+    """A state and a cell for each step."""
+    if c != h:
+        raise ShapeError(f"lstm: h has shape {h} and c {c}; expected equal shapes.")
+    out = _recurrent("lstm", 4, gates, h, weight, None, **options)
+    return (*out[:2], 2 * out[2])
+
+
+def _recurrent(
+    name: str,
+    n_gates: int,
+    gates: Shape,
+    h: Shape,
+    weight: Shape,
+    bias: Shape | None,
+    *,
+    lengths: Any,
+    reverse: bool,
+) -> Shape:
+    wide = n_gates * h[-1] if len(h) == 2 else 0
+    expected = {"gates": (*gates[:2], wide), "h": (gates[0], h[-1]) if len(h) == 2 else ()}
+    expected |= {"weight": (wide, wide // n_gates), "bias": (wide,)}
+    given = {"gates": gates, "h": h, "weight": weight, "bias": bias or (wide,)}
+    if given != expected or len(gates) != 3 or gates[1] < 1:
+        raise ShapeError(
+            f"{name}: gates have shape {gates}, h {h}, weight {weight} and bias {bias}; expected "
+            f"(batch, step, {n_gates} hidden) with at least one step, (batch, hidden), "
+            f"({n_gates} hidden, hidden) and ({n_gates} hidden,) or None."
+        )
+    if lengths is not None and np.shape(lengths) != gates[:1]:
+        raise ShapeError(
+            f"{name}: lengths have shape {np.shape(lengths)}; expected {gates[:1]}, one per row."
+        )
+    return (*gates[:2], h[1])

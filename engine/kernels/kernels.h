@@ -16,6 +16,7 @@
 #include "norm.h"
 #include "optimizer.h"
 #include "pool.h"
+#include "recurrent.h"
 #include "resample.h"
 
 #define FG_MAX_NDIM 64
@@ -83,7 +84,15 @@ typedef struct {
   K(void, cdist, (int f64, int squared, const void *x, const void *y, void *out, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m, ptrdiff_t dims)) \
   /* index (batch, n, k): the nearest among the points of x (batch, n, dims) whose mask (NULL: all) \
    * is not 0, nearest first, of equal ones the first; -1 where there is no more; 0 < k <= MAX */ \
-  K(void, knn, (int f64, const void *x, const uint8_t *mask, int64_t *index, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t dims, ptrdiff_t k, int include_self))
+  K(void, knn, (int f64, const void *x, const uint8_t *mask, int64_t *index, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t dims, ptrdiff_t k, int include_self)) \
+  /* recurrent.h has the sizes. States h, c (LSTM) after every step into out (batch, steps, hidden, \
+   * or twice that: h, then c), from the first h, c (batch, hidden), the input's part of the gates, the \
+   * transposed weight (hidden, gates) and a bias (gates) or NULL; saved (batch, steps, 4 hidden). \
+   * workspace has FG_RECURRENT_ROWS * (states + gates) elements for each task */ \
+  K(void, recurrent, (int f64, const fg_recurrent *s, const void *gates, const void *h, const void *c, const void *weight, const void *bias, void *out, void *saved, void *workspace)) \
+  /* gradients of the gates, of the part of them that comes from the state (GRU; LSTM: the same), of \
+   * h and c, from that of out; weight (gates, hidden) */ \
+  K(void, recurrent_gradient, (int f64, const fg_recurrent *s, const void *g, const void *h, const void *c, const void *weight, const void *out, const void *saved, void *ggates, void *ghidden, void *gh, void *gc))
 
 typedef struct {
   const char *isa;

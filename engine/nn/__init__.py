@@ -3,6 +3,7 @@
 module   Module, Parameter, Sequential, ModuleList
 layers   Linear, Conv, ConvTranspose, pooling, activations, Dropout
 norm     InstanceNorm, GroupNorm, BatchNorm, LayerNorm
+recurrent  GRU, LSTM, and their cells
 losses   cross_entropy, mse_loss, …
 init     initial values
 """
@@ -30,10 +31,13 @@ from fieldgrad.engine.nn.layers import (
 )
 from fieldgrad.engine.nn.module import Module, ModuleList, Parameter, Sequential
 from fieldgrad.engine.nn.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from fieldgrad.engine.nn.recurrent import GRU, LSTM, GRUCell, LSTMCell
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "AvgPool",
     "BatchNorm",
     "Conv",
@@ -43,8 +47,10 @@ __all__ = [
     "ConvTranspose",
     "Dropout",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "InstanceNorm",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",

@@ -267,7 +267,40 @@ def _silu_grad(g, x):
     return g * (s + x * s * (1 - s))
 
 
+def _recurrent(step):
+    """States of rows that each go through their steps, one after the other."""
+
+    def reference(gates, *states_and_weights, reverse=False, lengths=None):
+        n_states = 1 if step is _gru_row else 2
+        states, parameters = states_and_weights[:n_states], states_and_weights[n_states:]
+        batch, steps, _ = gates.shape
+        out = np.zeros((batch, steps, n_states * states[0].shape[1]))
+        for b in range(batch):
+            now = [s[b] for s in states]
+            for t in range(steps)[:: -1 if reverse else 1]:
+                if lengths is None or t < lengths[b]:
+                    now = step(gates[b, t], *now, *parameters)
+                out[b, t] = np.concatenate(now)
+        return out
+
+    return reference
+
+
+def _gru_row(x, h, weight, bias=0.0):
+    (xr, xz, xn), (ar, az, an) = np.split(x, 3), np.split(weight @ h + bias, 3)
+    r, z = special.expit(xr + ar), special.expit(xz + az)
+    return [(1 - z) * np.tanh(xn + r * an) + z * h]
+
+
+def _lstm_row(x, h, c, weight):
+    i, f, g, o = np.split(x + weight @ h, 4)
+    c = special.expit(f) * c + special.expit(i) * np.tanh(g)
+    return [special.expit(o) * np.tanh(c), c]
+
+
 REFERENCES = {
+    "gru": _recurrent(_gru_row),
+    "lstm": _recurrent(_lstm_row),
     "cdist": _cdist,
     "knn": _knn,
     "gather": _gather,
