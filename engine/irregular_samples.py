@@ -9,7 +9,9 @@ from fieldgrad.engine.samples import Sample
 
 __all__ = [
     "full_segments",
-    "gated_sequences", "gathers", "memory_sequences",
+    "gated_sequences",
+    "gathers",
+    "memory_sequences",
     "missing_segments",
     "point_clouds",
     "point_pairs",

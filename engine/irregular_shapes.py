@@ -11,7 +11,17 @@ from fieldgrad.engine._science_kernels import MAX_NEIGHBORS
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.shapes import Shape, broadcast
 
-__all__ = ["cdist", "gather", "gru", "knn", "lstm", "segment", "segment_pick", "segment_softmax", "segment_unpick"]
+__all__ = [
+    "cdist",
+    "gather",
+    "gru",
+    "knn",
+    "lstm",
+    "segment",
+    "segment_pick",
+    "segment_softmax",
+    "segment_unpick",
+]
 
 
 def gather(x: Shape, index: Shape, **_: Any) -> Shape:

@@ -208,7 +208,8 @@ def take_along_axis(x: Shape, index: Shape, *, axis: int) -> Shape:
 def any_index(x: Shape, *, index: Any) -> Shape:
     """Shape of x[index]."""
     try:
-        return tuple(np.broadcast_to(_ZERO, x)[index].shape)
+        # One byte stands for every element: broadcast_to, which says the same, is ten times slower.
+        return tuple(np.ndarray(x, np.bool_, b"\0", strides=(0,) * len(x))[index].shape)
     except IndexError as error:
         raise IndexError(f"x[…] of shape {x}: {error}") from error
 

@@ -112,11 +112,15 @@ class _Recurrent(Module):
             for direction in self.directions:
                 yield layer, direction
 
-    def _run(self, x: Tensor, i: int, first: Any, parameters: list[Parameter], **options: Any) -> Any:
+    def _run(
+        self, x: Tensor, i: int, first: Any, parameters: list[Parameter], **options: Any
+    ) -> Any:
         """States of one layer in one direction, and its final ones; each kind says how."""
         raise NotImplementedError
 
-    def _forward(self, x: Tensor, first: Any, lengths: ArrayLike | None) -> tuple[Tensor, list[Any]]:
+    def _forward(
+        self, x: Tensor, first: Any, lengths: ArrayLike | None
+    ) -> tuple[Tensor, list[Any]]:
         if x.ndim != 3:
             raise ShapeError(
                 f"{type(self).__name__}: x has shape {x.shape}; expected (batch, step, feature). "
@@ -197,7 +201,9 @@ class GRU(_Recurrent):
         y, last = self._forward(x, h, lengths)
         return y, stack(last)
 
-    def _run(self, x: Tensor, i: int, first: Any, parameters: list[Parameter], **options: Any) -> Any:
+    def _run(
+        self, x: Tensor, i: int, first: Any, parameters: list[Parameter], **options: Any
+    ) -> Any:
         weight_ih, weight_hh, bias_ih, bias_hh = parameters
         h = zeros((x.shape[0], self.hidden), dtype=x.dtype) if first is None else first[i]
         y = gru(linear(x, weight_ih, bias_ih), h, weight_hh, bias_hh, **options)
@@ -256,7 +262,9 @@ class LSTM(_Recurrent):
         y, last = self._forward(x, state, lengths)
         return y, (stack([h for h, _ in last]), stack([c for _, c in last]))
 
-    def _run(self, x: Tensor, i: int, first: Any, parameters: list[Parameter], **options: Any) -> Any:
+    def _run(
+        self, x: Tensor, i: int, first: Any, parameters: list[Parameter], **options: Any
+    ) -> Any:
         weight_ih, weight_hh, bias_ih, bias_hh = parameters
         n = self.hidden
         start = zeros((x.shape[0], n), dtype=x.dtype)

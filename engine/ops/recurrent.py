@@ -45,7 +45,7 @@ def gru_step(gates: Tensor, h: Tensor, weight: Tensor, bias: Tensor | None = Non
     """
     n = h.shape[1]
     a = linear(h, weight, bias)
-    rz = sigmoid(gates[:, : 2 * n] + a[:, : 2 * n])
+    rz = sigmoid((gates + a)[:, : 2 * n])
     r, z = rz[:, :n], rz[:, n:]
     new = tanh(gates[:, 2 * n :] + r * a[:, 2 * n :])
     return new + z * (h - new)
