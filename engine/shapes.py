@@ -43,7 +43,6 @@ __all__ = [
 
 Shape = tuple[int, ...]
 PerAxis = int | Sequence[int]  # one number for every spatial axis, or one for each
-_ZERO = np.zeros(())  # stands for any array where only the shape counts
 
 
 def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> Shape:

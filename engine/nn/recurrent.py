@@ -93,7 +93,8 @@ class _Recurrent(Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.hidden, self.n_layers, self.dropout = hidden, n_layers, dropout
+        self.in_features, self.hidden = in_features, hidden
+        self.n_layers, self.dropout = n_layers, dropout
         self.directions = ("", "_reverse") if bidirectional else ("",)
         wide = self.n_gates * hidden
         for layer, direction in self._places():
@@ -148,9 +149,8 @@ class _Recurrent(Module):
 
     def extra_repr(self) -> str:
         """Sizes."""
-        size = self.weight_ih_l0.shape[1]
         layers = f", {self.n_layers} layers" if self.n_layers > 1 else ""
-        return f"{size} -> {self.hidden}{layers}{', both ways' if self.directions[1:] else ''}"
+        return f"{self.in_features} -> {self.hidden}{layers}{', both ways' if self.directions[1:] else ''}"
 
 
 class GRU(_Recurrent):
@@ -180,7 +180,7 @@ class GRU(_Recurrent):
     n_gates = 3
 
     def forward(
-        self, x: Tensor, h: Tensor | None = None, *, lengths: ArrayLike | None = None
+        self, x: Tensor, h: Tensor | None = None, lengths: ArrayLike | None = None
     ) -> tuple[Tensor, Tensor]:
         """Map x to the last layer's states and to the final states of all layers.
 
@@ -240,7 +240,6 @@ class LSTM(_Recurrent):
         self,
         x: Tensor,
         state: tuple[Tensor, Tensor] | None = None,
-        *,
         lengths: ArrayLike | None = None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Map x to the last layer's states and to the final states and cells of all layers.

@@ -134,8 +134,9 @@ def gru(
 
     Notes
     -----
-    r = σ(x_r + a_r), z = σ(x_z + a_z), n = tanh(x_n + r a_n), h' = (1 - z) n + z h, where x are the
-    gates and a = h W_hᵀ + b_h. Second derivatives go step by step through `gru_step`.
+    r = sigmoid(x_r + a_r), z = sigmoid(x_z + a_z), n = tanh(x_n + r a_n), h' = (1 - z) n + z h,
+    where x are the gates and a = h W_hᵀ + b_h. Second derivatives go step by step through
+    `gru_step`.
 
     References
     ----------
@@ -204,7 +205,8 @@ def lstm(
 
     Notes
     -----
-    i, f, o = σ(…), g = tanh(…) of x + h W_hᵀ, where x are the gates; c' = f c + i g, h' = o tanh(c').
+    i, f, o = sigmoid(…), g = tanh(…) of x + h W_hᵀ, where x are the gates; c' = f c + i g,
+    h' = o tanh(c').
     Second derivatives go step by step through `lstm_step`.
 
     References
