@@ -139,15 +139,15 @@ FG_INLINE void NAME(outer_rows)(const int rows, const int vectors, const int per
 #undef NEXT_ROWS
 #define NEXT_ROWS(left, block) ceil_div(left, ceil_div(left, block))
 
-/* multiply_rows for any number of rows at equal steps. */
-static void NAME(multiply)(ptrdiff_t rows, int vectors, int per_channel, const REAL *in,
-                           ptrdiff_t in_step, const ptrdiff_t *offsets, ptrdiff_t n_runs,
+/* multiply_rows for any number of rows at equal steps and one run of inputs. */
+static void NAME(multiply)(ptrdiff_t rows, int vectors, const REAL *in, ptrdiff_t in_step,
                            ptrdiff_t run, const REAL *w, const REAL *start, ptrdiff_t start_step,
                            REAL *out, ptrdiff_t out_step) {
+  const ptrdiff_t offset = 0;
 #define BLOCK(N, V)                                                                             \
   case N:                                                                                       \
     NAME(multiply_rows)                                                                         \
-    (N, V, 0, 0, in, in_step, NULL, offsets, n_runs, run, 1, w, start, start_step, out, out_step, \
+    (N, V, 0, 0, in, in_step, NULL, &offset, 1, run, 1, w, start, start_step, out, out_step,    \
      NULL);                                                                                     \
     break;
 #define SINGLE(N) BLOCK(N, 1)
@@ -164,15 +164,14 @@ static void NAME(multiply)(ptrdiff_t rows, int vectors, int per_channel, const R
 #undef BLOCK
 }
 
-/* outer_rows for any number of rows at equal steps and positions
- * of which only the last axis counts. */
-static void NAME(outer)(ptrdiff_t rows, int vectors, int per_channel, const REAL *x,
-                        ptrdiff_t row_step, const ptrdiff_t x_strides[3], const REAL *g,
-                        const ptrdiff_t g_strides[3], const ptrdiff_t size[3], int add, REAL *sum) {
+/* outer_rows for any number of rows, and positions at equal steps. */
+static void NAME(outer)(ptrdiff_t rows, int vectors, const REAL *x, ptrdiff_t row_step,
+                        ptrdiff_t x_step, const REAL *g, ptrdiff_t g_step, ptrdiff_t n_positions,
+                        int add, REAL *sum) {
 #define BLOCK(N, V)                                                                               \
   case N:                                                                                         \
     NAME(outer_rows)                                                                              \
-    (N, V, 0, 0, x, row_step, NULL, x_strides[2], g, g_strides[2], NULL, size[2], add, sum);      \
+    (N, V, 0, 0, x, row_step, NULL, x_step, g, g_step, NULL, n_positions, add, sum);              \
     break;
   while (rows > 0) {
     const ptrdiff_t n = NEXT_ROWS(rows, FG_BLOCK_ROWS);

@@ -147,7 +147,6 @@ static void run_block(void *context, ptrdiff_t i) {
   }
   float *m = v + j->n_frequencies * v_step, *copy = m + j->n_frequencies * m_step;
   const vec zeros[2] = {{0}};
-  const ptrdiff_t offset = 0;
   transform_inputs(j, first, n, copy, v, v_step);
   for (ptrdiff_t begin = first_panel; begin < last_panel; begin += group) {
     const ptrdiff_t end = FG_MIN(begin + group, last_panel);
@@ -155,7 +154,7 @@ static void run_block(void *context, ptrdiff_t i) {
       for (ptrdiff_t panel = begin; panel < end; panel++) {
         int vectors;
         const ptrdiff_t columns = panel_columns(j, panel, &vectors);
-        multiply_f32(n, vectors, 0, v + f * v_step, j->in_padded, &offset, 1, j->in_channels,
+        multiply_f32(n, vectors, v + f * v_step, j->in_padded, j->in_channels,
                      j->u + panel * panel_size(j) + f * (j->in_channels * columns + LINE),
                      (const float *)zeros, 0, m + f * m_step + (panel - begin) * 2 * LANES, m_row);
       }
@@ -191,12 +190,11 @@ static void run_panel(void *context, ptrdiff_t panel) {
   }
   float *m = u + j->n_frequencies * u_step;
   const vec zeros[2] = {{0}};
-  const ptrdiff_t offset = 0;
   for (ptrdiff_t c = 0; c < j->in_channels; c += step) {
     const ptrdiff_t run = FG_MIN(step, j->in_channels - c);
     transform_weights(j, panel, c, run, u, u_step);
     for (ptrdiff_t f = 0; f < j->n_frequencies; f++)
-      multiply_f32(n, vectors, 0, j->v + f * v_step + c, j->in_padded, &offset, 1, run,
+      multiply_f32(n, vectors, j->v + f * v_step + c, j->in_padded, run,
                    u + f * u_step, c ? m + f * m_step : (const float *)zeros, c ? columns : 0,
                    m + f * m_step, columns);
   }

@@ -83,9 +83,8 @@ static void sum_chunk(void *context, ptrdiff_t i) {
       for (ptrdiff_t panel = first_panel; panel < last_panel; panel++) {
         int vectors;
         const ptrdiff_t width = panel_columns(j, panel, &vectors);
-        outer_f32(j->in_channels, vectors, 0, v + f * v_step, 1, (ptrdiff_t[3]){0, 0, j->in_padded},
-                  g + f * g_step + panel * 2 * LANES - first_column, (ptrdiff_t[3]){0, 0, columns},
-                  (ptrdiff_t[3]){1, 1, n}, b > begin,
+        outer_f32(j->in_channels, vectors, v + f * v_step, 1, j->in_padded,
+                  g + f * g_step + panel * 2 * LANES - first_column, columns, n, b > begin,
                   panel_sums(j, panel) + chunk * j->chunk_size + f * j->in_channels * width);
       }
   }
@@ -142,11 +141,9 @@ static void sum_all(void *context, ptrdiff_t i) {
     return;
   }
   for (ptrdiff_t f = 0; f < j->n_frequencies; f++)
-    outer_f32(n, vectors, 0, j->v + f * frequency_stride(j->n_tiles, j->in_padded) + first, 1,
-              (ptrdiff_t[3]){0, 0, j->in_padded},
-              j->g + f * frequency_stride(j->n_tiles, j->out_padded) + panel * 2 * LANES,
-              (ptrdiff_t[3]){0, 0, j->out_padded}, (ptrdiff_t[3]){1, 1, j->n_tiles}, 0,
-              sums + f * step);
+    outer_f32(n, vectors, j->v + f * frequency_stride(j->n_tiles, j->in_padded) + first, 1,
+              j->in_padded, j->g + f * frequency_stride(j->n_tiles, j->out_padded) + panel * 2 * LANES,
+              j->out_padded, j->n_tiles, 0, sums + f * step);
   write_weights(j, panel, first, n, sums, step);
   free(sums);
 }
