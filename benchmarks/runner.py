@@ -21,6 +21,7 @@ from fieldgrad.engine import _kernels
 __all__ = ["Case", "Row", "machine", "markdown", "run_suite", "write_json"]
 
 TURN = 3  # samples of a contender in a row: the first finds the other's threads awake
+SLOW = 0.2  # seconds from which that matters no more and one sample is enough
 SAMPLE = 2e-3  # seconds that a sample takes at least: short calls are repeated
 
 
@@ -78,16 +79,18 @@ def time_once(call: Callable[[], object], number: int) -> float:
 
 def best_times(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
     """Shortest time of each, in turns, after a warm-up; slow calls get three rounds."""
-    numbers, best = {}, dict.fromkeys(calls, math.inf)
+    numbers, turns, best = {}, {}, dict.fromkeys(calls, math.inf)
     for name, call in calls.items():
         call()
-        numbers[name] = max(1, math.ceil(SAMPLE / max(time_once(call, 1), 1e-7)))
+        once = max(time_once(call, 1), 1e-7)
+        turns[name] = TURN if once < SLOW else 1
+        numbers[name] = max(1, math.ceil(SAMPLE / once))
         if numbers[name] > 1:  # the first calls were slow, or the clock too coarse for one
             numbers[name] = max(1, math.ceil(SAMPLE / time_once(call, numbers[name])))
     end, n_rounds = time.perf_counter() + seconds, 0
     while n_rounds < 3 or time.perf_counter() < end:
         for name, call in calls.items():
-            for _ in range(TURN):
+            for _ in range(turns[name]):
                 best[name] = min(best[name], time_once(call, numbers[name]))
         n_rounds += 1
     return best
