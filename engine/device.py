@@ -86,7 +86,8 @@ def _index_add(g: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
         g = g.reshape(rows.size, *shape[1:])
         return np.asarray(_science_kernels.segment("sum", g, rows, num_segments=shape[0]))
     repeats = any(isinstance(p, (list, np.ndarray)) and np.asarray(p).dtype != bool for p in parts)
-    out = np.zeros(shape, g.dtype)
+    out = _kernels.empty(shape, g.dtype)
+    out.fill(0)
     if repeats:
         np.add.at(out, index, g)
     else:

@@ -150,7 +150,8 @@ class _Recurrent(Module):
     def extra_repr(self) -> str:
         """Sizes."""
         layers = f", {self.n_layers} layers" if self.n_layers > 1 else ""
-        return f"{self.in_features} -> {self.hidden}{layers}{', both ways' if self.directions[1:] else ''}"
+        ways = ", both ways" if len(self.directions) > 1 else ""
+        return f"{self.in_features} -> {self.hidden}{layers}{ways}"
 
 
 class GRU(_Recurrent):
