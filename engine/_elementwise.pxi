@@ -57,34 +57,30 @@ cdef class Elementwise:
                          const double *attributes):
         """One or two inputs; the short way for few elements in dense memory, or one and a number."""
         cdef char *data[3]
-        cdef double repeated[SHORT]
         cdef cnp.ndarray out, full = a
         cdef cnp.npy_intp n
         cdef bint short = True
+        cdef int repeated = 0
         data[0] = <char *>cnp.PyArray_DATA(a)
         if b is not None:
             data[1] = <char *>cnp.PyArray_DATA(b)
             if cnp.PyArray_SAMESHAPE(a, b):
                 short = cnp.PyArray_IS_C_CONTIGUOUS(b)
             elif cnp.PyArray_NDIM(b) == 0:
-                data[1] = <char *>repeated
+                repeated = 2
             elif cnp.PyArray_NDIM(a) == 0:
-                data[0] = <char *>repeated
+                repeated = 1
                 full = b
             else:
                 short = False
         n = cnp.PyArray_SIZE(full)
         if not short or n > SHORT or not cnp.PyArray_IS_C_CONTIGUOUS(full):
             return self.walk(loop, typenum, a, b, None, attributes)
-        if data[0] == <char *>repeated:
-            repeat(a, typenum, n, repeated)
-        elif b is not None and data[1] == <char *>repeated:
-            repeat(b, typenum, n, repeated)
         if self.truth >> self.n_in:
             typenum = cnp.NPY_BOOL
         out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(full), cnp.PyArray_DIMS(full), typenum)
         data[self.n_in] = <char *>cnp.PyArray_DATA(out)
-        loop(data, n, attributes)
+        loop(data, n, repeated, attributes)
         return out
 
     cdef cnp.ndarray walk(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b, cnp.ndarray c,
@@ -139,17 +135,6 @@ cdef class Elementwise:
         with nogil:
             fg_run_walk(&w)
         return out
-
-
-cdef inline void repeat(cnp.ndarray x, int typenum, cnp.npy_intp n, double *to) noexcept:
-    """Write the one number of a 0-d array n times."""
-    cdef cnp.npy_intp i
-    if typenum == cnp.NPY_FLOAT:
-        for i in range(n):
-            (<float *>to)[i] = (<float *>cnp.PyArray_DATA(x))[0]
-    else:
-        for i in range(n):
-            to[i] = (<double *>cnp.PyArray_DATA(x))[0]
 
 
 cdef bint is_fuller(cnp.ndarray x, cnp.ndarray y):

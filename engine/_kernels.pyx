@@ -39,7 +39,7 @@ cdef extern from "kernels/copy.h" nogil:
         ptrdiff_t to[8]
 
 cdef extern from "kernels/kernels.h" nogil:
-    ctypedef void (*fg_loop)(char **, ptrdiff_t, const double *) noexcept nogil
+    ctypedef void (*fg_loop)(char **, ptrdiff_t, int, const double *) noexcept nogil
     ctypedef struct fg_elementwise:
         const char *name
         int n_in, truth

@@ -11,35 +11,45 @@
 #define FG_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-#define FG_LOOP(name, n_in, O, inputs, expression) \
-  static void M(name##_loop)(char *const *data, ptrdiff_t n, const double *attributes) { \
-    T p = (T)attributes[0], q = (T)attributes[1]; (void)p; (void)q; \
+#define FG_DEFINE(name, O, n_in, body) \
+  static void M(name##_loop)(char *const *data, ptrdiff_t n, int repeated, const double *attributes) { \
+    const T *a = (const T *)data[n_in > 2], *b = (const T *)data[n_in - 1]; \
     O *out = (O *)data[n_in]; \
-    FG_INDEPENDENT for (ptrdiff_t i = 0; i < n; i++) { inputs out[i] = (O)(expression); } }
-/* Blocks small enough that a second look at the arguments finds them in the first cache. */
-#define FG_GUARDED_LOOP(name, n_in, inputs, expression, beyond, exact) \
-  static void M(name##_loop)(char *const *data, ptrdiff_t n, const double *attributes) { \
-    (void)attributes; \
-    T *out = (T *)data[n_in]; \
-    for (ptrdiff_t first = 0; first < n; first += 512) { \
-      ptrdiff_t last = FG_MIN(first + 512, n); \
-      int any = 0; \
-      FG_INDEPENDENT for (ptrdiff_t i = first; i < last; i++) { inputs out[i] = (expression); } \
-      for (ptrdiff_t i = first; i < last; i++) { inputs any |= (beyond); } \
-      if (any) \
-        for (ptrdiff_t i = first; i < last; i++) { inputs if (beyond) out[i] = (exact); } } }
-#define FG_X T x = ((const T *)data[0])[i];
-#define FG_XY FG_X T y = ((const T *)data[1])[i];
-#define FG_CXY uint8_t c = ((const uint8_t *)data[0])[i]; T x = ((const T *)data[1])[i]; \
-  T y = ((const T *)data[2])[i];
+    T p = (T)attributes[0], q = (T)attributes[1]; \
+    (void)a; (void)b; (void)p; (void)q; (void)repeated; \
+    body }
 
-#define FG_UNARY_LOOP(name, expression) FG_LOOP(name, 1, T, FG_X, expression)
-#define FG_BINARY_LOOP(name, expression) FG_LOOP(name, 2, T, FG_XY, expression)
-#define FG_UNARY_GUARDED_LOOP(name, ...) FG_GUARDED_LOOP(name, 1, FG_X, __VA_ARGS__)
-#define FG_BINARY_GUARDED_LOOP(name, ...) FG_GUARDED_LOOP(name, 2, FG_XY, __VA_ARGS__)
-#define FG_TEST_LOOP(name, expression) FG_LOOP(name, 1, uint8_t, FG_X, expression)
-#define FG_COMPARISON_LOOP(name, expression) FG_LOOP(name, 2, uint8_t, FG_XY, expression)
-#define FG_SELECTION_LOOP(name, expression) FG_LOOP(name, 3, T, FG_CXY, expression)
+#define FG_EACH(inputs, expression) \
+  FG_INDEPENDENT for (ptrdiff_t i = 0; i < n; i++) { inputs out[i] = (expression); }
+/* Blocks small enough that a second look at the arguments finds them in the first cache. */
+#define FG_GUARDED_EACH(inputs, expression, beyond, exact) \
+  for (ptrdiff_t first = 0; first < n; first += 512) { \
+    ptrdiff_t last = FG_MIN(first + 512, n); \
+    int any = 0; \
+    FG_INDEPENDENT for (ptrdiff_t i = first; i < last; i++) { inputs out[i] = (expression); } \
+    for (ptrdiff_t i = first; i < last; i++) { inputs any |= (beyond); } \
+    if (any) \
+      for (ptrdiff_t i = first; i < last; i++) { inputs if (beyond) out[i] = (exact); } }
+#define FG_X T x = a[i];
+#define FG_Y T y = b[i];
+/* A repeated input is read once, and the compiler keeps it in a register. */
+#define FG_PAIRS(each, first, x_bit, y_bit, ...) \
+  if (repeated == (x_bit | y_bit)) { const T x = *a, y = *b; each(first, __VA_ARGS__) } \
+  else if (repeated == x_bit) { const T x = *a; each(first FG_Y, __VA_ARGS__) } \
+  else if (repeated == y_bit) { const T y = *b; each(first FG_X, __VA_ARGS__) } \
+  else each(first FG_X FG_Y, __VA_ARGS__)
+
+#define FG_UNARY_LOOP(name, expression) FG_DEFINE(name, T, 1, FG_EACH(FG_X, expression))
+#define FG_TEST_LOOP(name, expression) FG_DEFINE(name, uint8_t, 1, FG_EACH(FG_X, expression))
+#define FG_BINARY_LOOP(name, expression) FG_DEFINE(name, T, 2, FG_PAIRS(FG_EACH, , 1, 2, expression))
+#define FG_COMPARISON_LOOP(name, expression) \
+  FG_DEFINE(name, uint8_t, 2, FG_PAIRS(FG_EACH, , 1, 2, expression))
+#define FG_UNARY_GUARDED_LOOP(name, ...) FG_DEFINE(name, T, 1, FG_GUARDED_EACH(FG_X, __VA_ARGS__))
+#define FG_BINARY_GUARDED_LOOP(name, ...) \
+  FG_DEFINE(name, T, 2, FG_PAIRS(FG_GUARDED_EACH, , 1, 2, __VA_ARGS__))
+#define FG_SELECTION_LOOP(name, expression) \
+  FG_DEFINE(name, T, 3, const uint8_t *truth = (const uint8_t *)data[0]; \
+            FG_PAIRS(FG_EACH, uint8_t c = truth[i];, 2, 4, expression))
 
 #define T float
 #define M(f) f##_f32

@@ -24,8 +24,9 @@
 
 #define FG_MAX_INPUTS 3
 
-/* One inner loop over n elements of dense memory: inputs, then the output; two scalar attributes. */
-typedef void (*fg_loop)(char *const *data, ptrdiff_t n, const double *attributes);
+/* One inner loop over n elements of dense memory: inputs, then the output; two scalar attributes. Bit k
+ * of repeated says that input k is one number; of unary ops, and of c, it is not looked at. */
+typedef void (*fg_loop)(char *const *data, ptrdiff_t n, int repeated, const double *attributes);
 
 /* One elementwise op: its name and its loops for both floating types. Bit k of truth says that
  * operand k (the output being n_in) is an array of truth values. */

@@ -148,10 +148,23 @@ FG_INLINE float erf_f32(float x) {
 }
 FG_INLINE double erf_f64(double x) { return erf(x); }
 
-/* The normal distribution function and its density. */
-FG_INLINE float normal_f32(float x) { return 0.5f + 0.5f * erf_f32(x * 0.70710678f); }
+/* The normal distribution function: e^{-x²/2} M(|x|) below 0 and 1 less that above, with Mills' ratio M
+ * a polynomial in 1 / (1 + 0.3 |x|). Relative error <= 3e-7 for |x| < 3, and 4e-8 x² beyond. */
+FG_INLINE float normal_f32(float x) {
+  float u = 1.0f / (1.0f + 0.3f * fabsf(x));
+  float m = -0.157219157f + u * 0.0356785432f;
+  m = m * u + 0.206381693f;
+  m = m * u - 0.0537099056f;
+  m = m * u + 0.128575608f;
+  m = m * u + 0.0999092534f;
+  m = m * u + 0.120754629f;
+  m = m * u + 0.119629256f;
+  float tail = decay_f32(-0.5f * x * x) * (m * u);
+  return x > 0.0f ? 1.0f - tail : tail;
+}
 FG_INLINE double normal_f64(double x) { return 0.5 * erfc(x * -0.70710678118654752440); }
-FG_INLINE float normal_density_f32(float x) { return 0.39894228f * exp_f32(-0.5f * x * x); }
+/* Its density. */
+FG_INLINE float normal_density_f32(float x) { return 0.39894228f * decay_f32(-0.5f * x * x); }
 FG_INLINE double normal_density_f64(double x) { return 0.39894228040143267794 * exp(-0.5 * x * x); }
 
 /* The derivative of x · sigmoid(x). */

@@ -1,8 +1,9 @@
 /* The strided walk of elementwise ops: merge axes, cut into tasks, run the inner loop.
  *
- * Inner loops know only dense memory. An input that is strided or repeated is gathered, block by
- * block, into a buffer that stays in the first cache; several short rows make one block. A repeated
- * input is gathered once for as long as it stays the same. */
+ * Inner loops know dense memory and, of two or three inputs, numbers of which one serves all elements.
+ * Any other strided or repeated input is gathered, block by block, into a buffer that stays in the
+ * first cache; several short rows make one block. Such an input is gathered once for as long as it
+ * stays the same. */
 #include "walk.h"
 
 #include <string.h>
@@ -10,8 +11,10 @@
 #include "isa.h"
 #include "threads.h"
 
-/* Elements per task: large enough to pay for waking a thread, small enough to stay in L2. */
+/* Elements per task: enough to pay for waking a thread, and long runs of memory where there are more
+ * elements than TASKS_PER_THREAD such tasks. */
 #define TASK_ELEMENTS 16384
+#define TASKS_PER_THREAD 16
 #define SERIAL_ELEMENTS 49152
 #define BLOCK 1024
 
@@ -45,10 +48,12 @@ static void run_range(const fg_walk *w, ptrdiff_t first, ptrdiff_t last) {
   held holds[FG_MAX_INPUTS] = {{NULL, 0, 0}};
   char *row[FG_MAX_INPUTS], *data[FG_MAX_INPUTS + 1];
   ptrdiff_t index[FG_MAX_NDIM + 1], column = first % n_inner, rest = first / n_inner;
+  const int repeatable = w->n_in == 2 ? 1 | 2 : w->n_in == 3 ? 2 | 4 : 0;
   int strided = 0;
   for (int k = 0; k < w->n_in; k++) {
+    const ptrdiff_t stride = w->stride[k][inner];
     row[k] = w->data[k];
-    strided |= w->stride[k][inner] != w->size[k];
+    strided |= stride != w->size[k] && !(stride == 0 && repeatable >> k & 1);
   }
   for (int d = second; d >= 0; d--) {
     index[d] = rest % w->shape[d];
@@ -61,11 +66,17 @@ static void run_range(const fg_walk *w, ptrdiff_t first, ptrdiff_t last) {
       rows = FG_MIN(FG_MIN(w->shape[second] - index[second], (last - first) / n), BLOCK / n);
     else if (strided)
       n = FG_MIN(n, BLOCK);
+    int repeated = 0;
     for (int k = 0; k < w->n_in; k++) {
       const ptrdiff_t stride = w->stride[k][inner], row_stride = w->stride[k][second];
       char *from = row[k] + column * stride;
       if (stride == w->size[k] && (rows == 1 || row_stride == n * stride)) {
         data[k] = from;
+        continue;
+      }
+      if (stride == 0 && repeatable >> k & 1 && (rows == 1 || row_stride == 0)) {
+        data[k] = from;
+        repeated |= 1 << k;
         continue;
       }
       held *h = &holds[k];
@@ -76,7 +87,7 @@ static void run_range(const fg_walk *w, ptrdiff_t first, ptrdiff_t last) {
       *h = (held){from, rows, n};
     }
     data[w->n_in] = w->data[w->n_in] + first * w->size[w->n_in];
-    w->loop(data, rows * n, w->attributes);
+    w->loop(data, rows * n, repeated, w->attributes);
     first += rows * n;
     column += n;
     if (column < n_inner) continue;
@@ -130,9 +141,10 @@ void fg_run_walk(fg_walk *w) {
   if (context.size == 0) return;
   merge_axes(w);
   ptrdiff_t n_inner = w->shape[w->ndim - 1];
-  /* Tasks of whole rows where rows are short, so that each begins with a full block. */
-  context.per_task = context.size <= SERIAL_ELEMENTS ? context.size
-                     : n_inner > BLOCK / 2           ? TASK_ELEMENTS
-                                                     : TASK_ELEMENTS / n_inner * n_inner;
+  context.per_task = FG_MAX(TASK_ELEMENTS, context.size / (TASKS_PER_THREAD * fg_get_num_threads()));
+  if (context.size <= SERIAL_ELEMENTS)
+    context.per_task = context.size;
+  else if (n_inner <= BLOCK / 2)  /* whole rows, so that each task begins with a full block */
+    context.per_task = context.per_task / n_inner * n_inner;
   fg_parallel((context.size + context.per_task - 1) / context.per_task, run_task, &context);
 }
