@@ -112,7 +112,9 @@ def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: floa
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     out = _kernels.empty(shape, x.dtype, order)
     out.fill(value)
-    inside = tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, padding, strict=True))
+    inside: tuple[Any, ...] = tuple(
+        slice(b, b + n) for n, (b, _) in zip(x.shape, padding, strict=True)
+    )
     _kernels.copy_to(out[(*inside, ...)], x)
     return out
 
@@ -224,8 +226,11 @@ def _given_norm(
     shape = (1, x.shape[1])
     with np.errstate(divide="ignore"):
         rstd = np.divide(1.0, np.sqrt(np.add(var, eps, dtype=float)))
-    given = [np.ascontiguousarray(a, x.dtype).reshape(shape) for a in (mean, rstd)]
-    return _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, tuple(given))
+    given = (
+        np.ascontiguousarray(mean, x.dtype).reshape(shape),
+        np.ascontiguousarray(rstd, x.dtype).reshape(shape),
+    )
+    return _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, given)
 
 
 def _layer_norm(

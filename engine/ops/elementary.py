@@ -111,7 +111,7 @@ def _(g, out):
 
 
 @op(kernel="tanh_grad", floating=True, samples=gradient_pairs)
-def tanh_grad(g: TensorLike, y: TensorLike, /):
+def tanh_grad(g: Tensor, y: Tensor, /):
     """g · (1 - y²), elementwise: the gradient of `tanh` in one pass, y being its output."""
     return g * (1.0 - y * y)
 
@@ -142,7 +142,7 @@ def _(g, out):
 
 
 @op(kernel="sigmoid_grad", floating=True, samples=gradient_pairs)
-def sigmoid_grad(g: TensorLike, y: TensorLike, /):
+def sigmoid_grad(g: Tensor, y: Tensor, /):
     """g · y (1 - y), elementwise: the gradient of `sigmoid` in one pass, y being its output."""
     return g * (y * (1.0 - y))
 
@@ -163,7 +163,7 @@ def _(g, x):
 
 
 @op(kernel="softplus_grad", floating=True, samples=gradient_pairs)
-def softplus_grad(g: TensorLike, x: TensorLike, /):
+def softplus_grad(g: Tensor, x: Tensor, /):
     """g · sigmoid(x), elementwise: the gradient of `softplus` in one pass."""
     return g * sigmoid(x)
 
@@ -184,7 +184,7 @@ def _(g, x):
 
 
 @op(kernel="silu_grad", floating=True, samples=gradient_pairs)
-def silu_grad(g: TensorLike, x: TensorLike, /):
+def silu_grad(g: Tensor, x: Tensor, /):
     """g · s (1 + x (1 - s)) with s = sigmoid(x): the gradient of `silu` in one pass."""
     s = sigmoid(x)
     return g * (s * (1.0 + x * (1.0 - s)))
@@ -212,7 +212,7 @@ def _(g, x):
 
 
 @op(kernel="gelu_grad", floating=True, samples=gradient_pairs)
-def gelu_grad(g: TensorLike, x: TensorLike, /):
+def gelu_grad(g: Tensor, x: Tensor, /):
     """g · (Φ(x) + x φ(x)) with the normal density φ: the gradient of `gelu` in one pass."""
     return g * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + x * _normal_density(x))
 
@@ -267,7 +267,7 @@ def _(g, out, negative_slope):
     floating=True,
     samples=with_attributes(gradient_pairs, {"negative_slope": 0.1}),
 )
-def leaky_relu_grad(g: TensorLike, y: TensorLike, /, negative_slope: float = 0.01):
+def leaky_relu_grad(g: Tensor, y: Tensor, /, negative_slope: float = 0.01):
     """g where y > 0, negative_slope · g elsewhere: the gradient of `leaky_relu` in one pass.
 
     Parameters
@@ -314,7 +314,7 @@ def _(g, out, alpha):
     floating=True,
     samples=with_attributes(gradient_pairs, {"alpha": 0.5}),
 )
-def elu_grad(g: TensorLike, y: TensorLike, /, alpha: float = 1.0):
+def elu_grad(g: Tensor, y: Tensor, /, alpha: float = 1.0):
     """g where y > 0, g · (y + alpha) elsewhere: the gradient of `elu` in one pass.
 
     Parameters

@@ -181,7 +181,7 @@ def _one_hot(classes: ArrayLike, like: Tensor) -> Tensor:
     keeps_dtype=("target",),
 )
 def cross_entropy(
-    logits: TensorLike,
+    logits: Tensor,
     target: TensorLike,
     /,
     *,
@@ -239,6 +239,7 @@ def cross_entropy(
     >>> round(loss.item(), 4)  # log 4
     1.3863
     """
+    assert isinstance(target, Tensor)  # as the tape passes it
     scale, rest = _class_weights(weight, logits), 1.0 - label_smoothing
     truth, kept = target, Tensor(np.ones(1, logits.dtype))
     if target.data.dtype.kind in "iu":
@@ -291,7 +292,7 @@ def _class_weights(weight: ArrayLike | None, logits: Tensor) -> Tensor:
     samples=samples.class_maps,
     keeps_dtype=("target",),
 )
-def overlap_sums(logits: TensorLike, target: TensorLike, /):
+def overlap_sums(logits: Tensor, target: TensorLike, /):
     """Sums over positions of which Dice, Tversky and cross-entropy losses are made.
 
     With p = softmax(logits) over classes and t = 1 for a position's class, 0 for others, the
@@ -327,6 +328,7 @@ def overlap_sums(logits: TensorLike, target: TensorLike, /):
     >>> overlap.tolist(), p.tolist(), t.tolist()
     ([[0.5, 1.0]], [[1.5, 1.5]], [[1.0, 2.0]])
     """
+    assert isinstance(target, Tensor)  # as the tape passes it
     log_p, t = log_softmax(logits, axis=1), _one_hot(target.data, logits)
     p, positions = exp(log_p), tuple(range(2, logits.ndim))
     terms = (p * t, p, t, -t * log_p)
