@@ -7,6 +7,7 @@
 #define PANEL (2 * LANES) /* columns of a packed panel of b */
 #define WIDE 4            /* vectors of a tile of few rows */
 #define STRETCH (128 * LANES)
+#define LINE ((ptrdiff_t)(64 / sizeof(REAL))) /* elements of a cache line */
 
 /* Write the first `width` columns of a tile of sums. */
 static void NAME(store_edge)(int rows, ptrdiff_t width, const REAL *sums, REAL *c, ptrdiff_t c_row,
@@ -160,33 +161,59 @@ static void NAME(pack_a)(ptrdiff_t m, ptrdiff_t depth, const REAL *a, ptrdiff_t 
   }
 }
 
-/* c[j] (+)= sum over p < depth of a[p] b[p, j] (+ bias[j]) where the columns of b are dense; gives
- * the number of columns done, a multiple of PANEL. */
-static ptrdiff_t NAME(dots)(ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_col, const REAL *b,
-                       ptrdiff_t b_col, REAL *c, int add, const REAL *bias) {
+/* Two vectors of sums side by side, because each is one chain of operations: sum[h] = sum over
+ * p < depth of a[p] times the vector of column elements b[p], both `next` further for h = 1.
+ * Columns are dense; blocks of them are transposed in registers. They may lie a power of two apart,
+ * in the same sets of the first cache, so a whole line is taken of each before the next are read. */
+FG_INLINE void NAME(two_dots)(ptrdiff_t depth, const REAL *a, ptrdiff_t a_col, ptrdiff_t a_next,
+                              const REAL *b, ptrdiff_t b_col, ptrdiff_t b_next, VECTOR sum[2]) {
+  sum[0] = sum[1] = (VECTOR){0};
+  ptrdiff_t p = 0;
+  for (; p + LINE <= depth; p += LINE)
+    for (int h = 0; h < 2; h++)
+      for (ptrdiff_t q = p; q < p + LINE; q += LANES) {
+        VECTOR t[LANES];
+        NAME(transpose)(b + h * b_next + q, b_col, t);
+        for (int i = 0; i < LANES; i++) sum[h] += a[h * a_next + (q + i) * a_col] * t[i];
+      }
+  for (; p < depth; p++)
+    for (int h = 0; h < 2; h++) {
+      VECTOR t;
+      for (int i = 0; i < LANES; i++) t[i] = b[h * b_next + i * b_col + p];
+      sum[h] += a[h * a_next + p * a_col] * t;
+    }
+}
+
+/* c[j] (+)= sum over p < k of a[p] b[p, j] (+ bias[j]) where the columns of b are dense; gives the
+ * number of columns done, a multiple of PANEL. Two runs of a vector of columns side by side read
+ * fewer columns at once than one run of two vectors. */
+static ptrdiff_t NAME(dots)(ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b,
+                            ptrdiff_t b_col, REAL *c, int accumulate, const REAL *bias) {
+  const ptrdiff_t paired = k / (2 * FG_GEMM_RUN) * 2 * FG_GEMM_RUN;
   ptrdiff_t j = 0;
   for (; j + PANEL <= n; j += PANEL, b += PANEL * b_col) {
-    VECTOR sum[2] = {{0}, {0}};
-    ptrdiff_t p = 0;
-    for (; p + LANES <= depth; p += LANES)
-      for (int half = 0; half < 2; half++) {
-        VECTOR t[LANES];
-        NAME(transpose)(b + half * LANES * b_col + p, b_col, t);
-        for (int i = 0; i < LANES; i++) sum[half] += a[(p + i) * a_col] * t[i];
+    VECTOR sum[2];
+    for (int half = 0; half < 2; half++)
+      for (ptrdiff_t p = 0; p < paired; p += 2 * FG_GEMM_RUN) {
+        const ptrdiff_t l = j + half * LANES;
+        NAME(two_dots)(FG_GEMM_RUN, a + p * a_col, a_col, FG_GEMM_RUN * a_col,
+                       b + half * LANES * b_col + p, b_col, FG_GEMM_RUN, sum);
+        NAME(store)(sum[0], c + l, accumulate || p, NULL);
+        NAME(store)(sum[1], c + l, 1, bias && p + 2 * FG_GEMM_RUN == k ? bias + l : NULL);
       }
-    for (; p < depth; p++)
-      for (int half = 0; half < 2; half++) {
-        VECTOR t;
-        for (int i = 0; i < LANES; i++) t[i] = b[(half * LANES + i) * b_col + p];
-        sum[half] += a[p * a_col] * t;
-      }
-    NAME(store)(sum[0], c + j, add, bias ? bias + j : NULL);
-    NAME(store)(sum[1], c + j + LANES, add, bias ? bias + j + LANES : NULL);
+    for (ptrdiff_t p = paired; p < k; p += FG_GEMM_RUN) {
+      const REAL *last = bias && p + FG_GEMM_RUN >= k ? bias + j : NULL;
+      NAME(two_dots)(FG_MIN(FG_GEMM_RUN, k - p), a + p * a_col, a_col, 0, b + p, b_col,
+                     LANES * b_col, sum);
+      NAME(store)(sum[0], c + j, accumulate || p, last);
+      NAME(store)(sum[1], c + j + LANES, accumulate || p, last ? last + LANES : NULL);
+    }
   }
   return j;
 }
 
-/* The same where the rows of b are dense: they are read one after the other, as memory likes it. */
+/* c[j] (+)= sum over p < depth of a[p] b[p, j] (+ bias[j]) where the rows of b are dense: they are
+ * read one after the other, as memory likes it. */
 static void NAME(combine_rows)(ptrdiff_t n, ptrdiff_t depth, const REAL *a, ptrdiff_t a_col,
                                const REAL *b, ptrdiff_t b_row, REAL *c, int add, const REAL *bias) {
   REAL sums[STRETCH] __attribute__((aligned(64)));
@@ -246,17 +273,18 @@ void FG(NAME(gemm_serial))(const fg_gemm *g, const REAL *a, const REAL *b, const
     NAME(dot)(g->k, a, g->a_col, b, g->b_row, c, g->accumulate, bias);
     return;
   }
+  ptrdiff_t done = 0;
+  if (g->k && m == 1 && g->b_row == 1 && g->b_col != 1)
+    done = NAME(dots)(n, g->k, a, g->a_col, b, g->b_col, c, g->accumulate, bias);
   for (ptrdiff_t p = 0; p < g->k; p += FG_GEMM_RUN) {
     const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, g->k - p);
     const REAL *bp = b + p * g->b_row, *ap = a + p * g->a_col;
     const REAL *last = p + depth == g->k ? bias : NULL;
     const int add = g->accumulate || p;
-    ptrdiff_t j = 0;
+    ptrdiff_t j = done;
     if (m == 1 && g->b_col == 1 && n >= 4 * WIDE * LANES) {
       j = n / LANES * LANES;
       NAME(combine_rows)(j, depth, ap, g->a_col, bp, g->b_row, c, add, last);
-    } else if (m == 1 && g->b_row == 1 && g->b_col != 1) {
-      j = NAME(dots)(n, depth, ap, g->a_col, bp, g->b_col, c, add, last);
     }
     /* A panel of b that is read a few times, or fits the first cache, is not worth a copy. */
     const int direct = g->b_col == 1 && (m <= 4 * FG_BLOCK_ROWS ||
@@ -309,3 +337,4 @@ static void NAME(pack_run)(const gemm_job *job, ptrdiff_t p, ptrdiff_t j, ptrdif
 #undef PANEL
 #undef WIDE
 #undef STRETCH
+#undef LINE
