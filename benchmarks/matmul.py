@@ -35,6 +35,9 @@ PRODUCTS = [
     ("256 of 100×64×100, b transposed", (256, 100, 64), (256, 64, 100), "b", 1.0),
 ]
 
+# rows, in, out, wanted ratio
+LAYERS = [(1, 1024, 1024, 0.9), (32, 128, 384, 1.0), (4096, 512, 512, 0.95), (4096, 64, 1, 1.0)]
+
 
 def operand(shape: tuple[int, ...], transposed: bool) -> np.ndarray:
     """Random float32 matrices, or transposed views of such."""
@@ -55,3 +58,19 @@ def cases(threads: int) -> Iterator[Case]:
             peers["eager"] = lambda u=u, v=v: u @ v
         gflop = 2e-9 * np.prod(shape_a) * shape_b[-1]
         yield Case(name, lambda x=x, y=y: x @ y, peers, wanted, gflop=gflop)
+    for rows, n_in, n_out, wanted in LAYERS:
+        x, weight, bias = (
+            operand(shape, False) for shape in ((rows, n_in), (n_out, n_in), (n_out,))
+        )
+        tensors, peers = [fg.tensor(a) for a in (x, weight, bias)], {}
+        if torch is not None:
+            copies = [torch.from_numpy(a) for a in (x, weight, bias)]
+            peers["eager"] = lambda copies=copies: torch.nn.functional.linear(*copies)
+        gflop = 2e-9 * rows * n_in * n_out
+        yield Case(
+            f"linear {rows}×{n_in} to {n_out}",
+            lambda tensors=tensors: fg.linear(*tensors),
+            peers,
+            wanted,
+            gflop=gflop,
+        )

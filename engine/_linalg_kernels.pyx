@@ -65,6 +65,22 @@ def matmul(cnp.ndarray a, cnp.ndarray b):
     return multiply(a, b, None, typenum, ndim_a, ndim_b)
 
 
+def linear(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias=None):
+    """x · weightᵀ + bias: x (…, in), weight (out, in), bias (out,), all of one dtype."""
+    cdef int typenum = cnp.PyArray_TYPE(x)
+    if typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE:
+        out = np.asarray(np.matmul(x, weight.T))
+        return out if bias is None else np.asarray(out + bias)
+    x, weight = readable(x), readable(weight)
+    if bias is not None and cnp.PyArray_DIM(weight, 0) == 1:   # a column is made as a row
+        out = multiply(x, cnp.PyArray_SwapAxes(weight, 0, 1), None, typenum, cnp.PyArray_NDIM(x), 2)
+        out += bias
+        return out
+    if bias is not None:
+        bias = np.ascontiguousarray(bias)
+    return multiply(x, cnp.PyArray_SwapAxes(weight, 0, 1), bias, typenum, cnp.PyArray_NDIM(x), 2)
+
+
 cdef cnp.ndarray multiply(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, int typenum, int ndim_a,
                           int ndim_b):
     cdef fg_gemm g

@@ -346,6 +346,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "any": _array(np.any),
     # Linear algebra.
     "matmul": _linalg_kernels.matmul,
+    "linear": _linalg_kernels.linear,
     "einsum": _einsum,
     # Convolution.
     "conv": _nn_kernels.conv,

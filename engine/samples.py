@@ -180,6 +180,23 @@ def matrices(rng: np.random.Generator) -> Iterator[Sample]:
         yield (rng.normal(size=a), rng.normal(size=b)), {}
 
 
+def linears(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows, a weight, perhaps a bias."""
+    for rows, n_in, n_out in (
+        ((), 3, 4),
+        ((2,), 3, 4),
+        ((5, 2), 3, 1),
+        ((2, 1, 2), 1, 3),
+        ((7,), 20, 17),
+        ((0,), 3, 2),
+        ((2,), 0, 3),
+        ((2,), 3, 0),
+    ):
+        x, weight = rng.normal(size=(*rows, n_in)), rng.normal(size=(n_out, n_in))
+        yield (x, weight), {}
+        yield (x, weight, rng.normal(size=n_out)), {}
+
+
 def contractions(rng: np.random.Generator) -> Iterator[Sample]:
     """Arrays and explicit subscripts."""
     for subscripts, sizes in (

@@ -1,5 +1,6 @@
 """Matrix products."""
 
+import math
 from collections.abc import Sequence
 
 from fieldgrad.engine import samples, shapes
@@ -7,6 +8,7 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.layout import broadcast_to, expand_dims, permute_dims, reshape
+from fieldgrad.engine.ops.reduce import sum
 
 
 @op(kernel="matmul", shape=shapes.matmul, samples=samples.matrices)
@@ -60,8 +62,28 @@ def _transpose(x: Tensor) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
-    """x · weightᵀ + bias.
+def _linear_shape(x: shapes.Shape, weight: shapes.Shape, bias: shapes.Shape | None = None):
+    """Shape of x with the last axis as long as weight's first."""
+    if len(weight) != 2:
+        raise ShapeError(f"linear: weight has shape {weight}; expected (out, in).")
+    if x[-1:] != weight[1:]:
+        raise ShapeError(
+            f"linear: x has {x[-1] if x else 'no'} features (shape {x}), but weight {weight} "
+            f"expects {weight[1]}. Set in_features to the size of x's last axis."
+        )
+    if bias is not None and bias != weight[:1]:
+        raise ShapeError(
+            f"linear: bias has shape {bias}, weight {weight}; expected {weight[:1]}: one number "
+            "for each row of weight."
+        )
+    return (*x[:-1], weight[0])
+
+
+@op(kernel="linear", shape=_linear_shape, samples=samples.linears)
+def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, /):
+    """x · weightᵀ + bias over the last axis.
+
+    Fused for speed: the product is not read and written once more to add the bias.
 
     Parameters
     ----------
@@ -76,15 +98,37 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
     -------
     Tensor
         Shape (…, out).
+
+    Raises
+    ------
+    ShapeError
+        If the sizes do not fit.
+
+    Notes
+    -----
+    Sums as in `matmul`, the bias last: a row of the result does not depend on the other rows.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> weight = fg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> fg.linear(fg.tensor([1.0, 10.0]), weight, fg.tensor([0.5, 0.0])).tolist()
+    [21.5, 43.0]
     """
-    if x.shape[-1:] != weight.shape[1:]:
-        raise ShapeError(
-            f"linear: x has {x.shape[-1] if x.ndim else 'no'} features (shape {x.shape}), but "
-            f"weight {weight.shape} expects {weight.shape[1]}. Set in_features to the size of x's "
-            "last axis."
-        )
     y = matmul(x, weight.T)
     return y if bias is None else y + bias
+
+
+@linear.vjp
+def _(g, x, weight, needs):
+    gx = matmul(g, weight) if needs[0] else None
+    n_rows = math.prod(g.shape[:-1])
+    g = reshape(g, (n_rows, g.shape[-1]))  # one product over all rows
+    return (
+        gx,
+        matmul(g.T, reshape(x, (n_rows, x.shape[-1]))) if needs[1] else None,
+        sum(g, axis=0) if needs[2] else None,
+    )
 
 
 @op(kernel="einsum", variadic=True, shape=shapes.einsum, samples=samples.contractions)

@@ -399,6 +399,7 @@ REFERENCES = {
     "all": lambda x, axis, keepdims: np.all(x, axis, keepdims=keepdims),
     "any": lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims),
     "matmul": np.matmul,
+    "linear": lambda x, weight, bias=0.0: x @ weight.T + bias,
     "contract": lambda *arrays, subscripts: np.einsum(subscripts, *arrays),
     "getitem": lambda x, index: x[index],
     "index_add": _index_add,

@@ -150,6 +150,7 @@ def test_results_are_bitwise_equal_for_any_number_of_threads(rng):
         for a, b in (
             ((300, 300), (300, 200)),
             ((1, 2000), (2000, 300)),
+            ((900, 1100), (1100,)),
             ((40, 2000), (2000, 16)),
             ((64, 20, 30), (64, 30, 20)),
             ((5, 200, 64), (64, 64)),
@@ -165,3 +166,35 @@ def test_results_are_bitwise_equal_for_any_number_of_threads(rng):
     for n in (2, 3, 4):
         for got, want in zip(results[n], results[1], strict=True):
             np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1100, 300), (512, 40), (300, 17), (70, 1)])
+def test_linear_is_the_product_plus_bias_for_any_batch_and_threads(rng, n_in, n_out, dtype):
+    x, weight, bias = (
+        fg.tensor(rng.normal(size=shape).astype(dtype))
+        for shape in ((3, 50, n_in), (n_out, n_in), (n_out,))
+    )
+    before = fg.get_num_threads()
+    want = (fg.matmul(x, weight.T) + bias).numpy()
+    try:
+        for n in (1, 2, 3):
+            fg.set_num_threads(n)
+            np.testing.assert_array_equal(fg.linear(x, weight, bias).numpy(), want)
+            np.testing.assert_array_equal(fg.linear(x[1, 7:8], weight, bias).numpy(), want[1, 7:8])
+            np.testing.assert_array_equal(fg.linear(x[2, 9], weight, bias).numpy(), want[2, 9])
+    finally:
+        fg.set_num_threads(before)
+
+
+def test_linear_of_other_dtypes_and_sizes_that_disagree():
+    assert fg.linear([1, 2], [[3, 4]], [5]).tolist() == [16]
+    weight = np.ones((2, 3), np.float32)
+    for args, message in (
+        ((np.ones((1, 4)), weight), "x has 4 features"),
+        ((np.float32(1), weight), "x has no features"),
+        ((np.ones(3), np.ones(3)), r"expected \(out, in\)"),
+        ((np.ones(3), weight, np.ones(3)), r"bias has shape \(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fg.linear(*args)
