@@ -187,8 +187,8 @@ FG_INLINE void NAME(two_dots)(ptrdiff_t depth, const REAL *a, ptrdiff_t a_col, p
 /* c[j] (+)= sum over p < k of a[p] b[p, j] (+ bias[j]) where the columns of b are dense; gives the
  * number of columns done, a multiple of PANEL. Two runs of a vector of columns side by side read
  * fewer columns at once than one run of two vectors. */
-static ptrdiff_t NAME(dots)(ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b,
-                            ptrdiff_t b_col, REAL *c, int accumulate, const REAL *bias) {
+FG_INLINE ptrdiff_t NAME(dots)(ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b,
+                               ptrdiff_t b_col, REAL *c, int accumulate, const REAL *bias) {
   const ptrdiff_t paired = k / (2 * FG_GEMM_RUN) * 2 * FG_GEMM_RUN;
   ptrdiff_t j = 0;
   for (; j + PANEL <= n; j += PANEL, b += PANEL * b_col) {
@@ -275,7 +275,9 @@ void FG(NAME(gemm_serial))(const fg_gemm *g, const REAL *a, const REAL *b, const
   }
   ptrdiff_t done = 0;
   if (g->k && m == 1 && g->b_row == 1 && g->b_col != 1)
-    done = NAME(dots)(n, g->k, a, g->a_col, b, g->b_col, c, g->accumulate, bias);
+    /* Adjacent elements as a case of its own: the compiler then needs no index arithmetic. */
+    done = g->a_col == 1 ? NAME(dots)(n, g->k, a, 1, b, g->b_col, c, g->accumulate, bias)
+                         : NAME(dots)(n, g->k, a, g->a_col, b, g->b_col, c, g->accumulate, bias);
   for (ptrdiff_t p = 0; p < g->k; p += FG_GEMM_RUN) {
     const ptrdiff_t depth = FG_MIN(FG_GEMM_RUN, g->k - p);
     const REAL *bp = b + p * g->b_row, *ap = a + p * g->a_col;

@@ -62,7 +62,9 @@ def _transpose(x: Tensor) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def _linear_shape(x: shapes.Shape, weight: shapes.Shape, bias: shapes.Shape | None = None):
+def _linear_shape(
+    x: shapes.Shape, weight: shapes.Shape, bias: shapes.Shape | None = None
+) -> shapes.Shape:
     """Shape of x with the last axis as long as weight's first."""
     if len(weight) != 2:
         raise ShapeError(f"linear: weight has shape {weight}; expected (out, in).")
