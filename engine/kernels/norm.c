@@ -2,12 +2,13 @@
  *
  * Forward and gradient are two passes over memory each: one for statistics, one for the result.
  * Several positions are folded into a row that holds whole vectors, so every channel count runs at
- * full width; the columns of a row belong to channels in turn. Means and squared deviations are
- * taken in the element type over runs that stay in cache, and joined in double by the update of
- * Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983, eq. 2.1: no
- * cancellation where the mean is far from zero. With one position (layer norm) a row is finished
- * while it is in cache. The cut into tasks depends on sizes alone, so results do not depend on the
- * number of threads. NaN and infinity spread over their group. */
+ * full width; the columns of a row belong to channels in turn. Means and squared deviations of a run
+ * of rows are taken in the element type, in one pass about the mean of its first rows: that of k among
+ * n numbers is within sqrt(n / k) of their standard deviations, so little cancels. Runs are joined in
+ * double by the update of Chan, Golub and LeVeque, "Algorithms for computing the sample variance",
+ * 1983, eq. 2.1: no cancellation where the mean is far from zero. With one position (layer norm) a row
+ * is finished while it is in cache. The cut into tasks depends on sizes alone, so results do not depend
+ * on the number of threads. NaN and infinity spread over their group. */
 #include "isa.h"
 #include "kernels.h"
 #include "threads.h"
@@ -19,6 +20,8 @@
 #define ROW_TASK_ELEMENTS 16384  /* where rows are finished one by one */
 #define ROW_BLOCK 32  /* rows over which sums by column are taken in the element type */
 #define RUN_ELEMENTS 4096  /* of a run of rows: x and g stay in the first-level cache */
+#define CENTER_ROWS 8  /* rows of a run whose mean is its center */
+#define HELD_ROWS 4  /* rows for which constants of columns are read once */
 #define ROW_RUN 512
 #define MIN_WIDTH 64
 

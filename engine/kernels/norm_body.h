@@ -80,17 +80,10 @@ static void M(moments_task)(void *context, ptrdiff_t i) {
     double towards = (double)count / total, spread = before * (double)count / total;
     for (ptrdiff_t c = 0; c < width; c += LANES) {
       const T *p = x + r * width + c;
-      V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-      for (k = 0; k + 4 <= count; k += 4) {
-        s0 += *(const V *)(p + k * width);
-        s1 += *(const V *)(p + (k + 1) * width);
-        s2 += *(const V *)(p + (k + 2) * width);
-        s3 += *(const V *)(p + (k + 3) * width);
-      }
-      for (; k < count; k++) s0 += *(const V *)(p + k * width);
-      V center = ((s0 + s1) + (s2 + s3)) * (T)(1.0 / (double)count);
-      s0 = s1 = s2 = s3 = (V){0};
-      V e0 = {0}, e1 = {0};  /* sum of deviations: corrects the rounding of the center */
+      ptrdiff_t first_rows = FG_MIN(count, CENTER_ROWS);
+      V center = {0}, e0 = {0}, e1 = {0}, s0 = {0}, s1 = {0};
+      for (k = 0; k < first_rows; k++) center += *(const V *)(p + k * width);
+      center *= (T)(1.0 / (double)first_rows);
       for (k = 0; k + 2 <= count; k += 2) {
         V d0 = *(const V *)(p + k * width) - center, d1 = *(const V *)(p + (k + 1) * width) - center;
         e0 += d0;
@@ -160,6 +153,19 @@ static void M(normalize_row)(const T *restrict x, T *restrict out, const T *rest
   }
 }
 
+/* The same for HELD_ROWS rows of whole vectors, whose constants stay in registers. */
+FG_INLINE void M(normalize_rows)(const T *x, T *out, const T *mean, const T *scale, const T *bias,
+                                 ptrdiff_t width, T slope, int leaky) {
+  const V slopes = (V){0} + slope;
+  for (ptrdiff_t j = 0; j < width; j += LANES) {
+    V m = *(const V *)(mean + j), s = *(const V *)(scale + j), b = *(const V *)(bias + j);
+    for (ptrdiff_t r = 0; r < HELD_ROWS; r++) {
+      V y = (*(const V *)(x + r * width + j) - m) * s + b;
+      *(V *)(out + r * width + j) = leaky ? M(leak)(y, y, slopes) : y;
+    }
+  }
+}
+
 /* Elements of one batch entry that a task of the second pass handles, the last one with the rest.
  * That pass runs backwards: what the first one read last may still be in cache. */
 FG_INLINE ptrdiff_t M(task_range)(const M(norm) *m, ptrdiff_t i, ptrdiff_t *first, ptrdiff_t *last) {
@@ -174,16 +180,24 @@ static void M(normalize_task)(void *context, ptrdiff_t i) {
   const M(norm) *m = context;
   ptrdiff_t first, last, n = M(task_range)(m, i, &first, &last);
   ptrdiff_t start = n * m->s.positions * m->s.channels;
-  for (ptrdiff_t e = first; e < last; e += m->width)
-    M(normalize_row)(m->x + start + e, m->out + start + e, M(columns_of)(m, n, MEAN),
-                     M(columns_of)(m, n, SCALE), M(columns_of)(m, n, BIAS),
-                     FG_MIN(m->width, last - e), (T)m->s.negative_slope);
+  const T *mean = M(columns_of)(m, n, MEAN), *scale = M(columns_of)(m, n, SCALE);
+  const T *bias = M(columns_of)(m, n, BIAS);
+  const T *x = m->x + start;
+  T *out = m->out + start, slope = (T)m->s.negative_slope;
+  ptrdiff_t e = first, width = m->width, held = HELD_ROWS * width;
+  if (slope == 1)
+    for (; e + held <= last; e += held)
+      M(normalize_rows)(x + e, out + e, mean, scale, bias, width, slope, 0);
+  else
+    for (; e + held <= last; e += held)
+      M(normalize_rows)(x + e, out + e, mean, scale, bias, width, slope, 1);
+  for (; e < last; e += width)
+    M(normalize_row)(x + e, out + e, mean, scale, bias, FG_MIN(width, last - e), slope);
 }
 
 /* ------------------------------------------------------------------ channels in columns: gradient */
 
-static void M(sums_task)(void *context, ptrdiff_t i) {
-  const M(norm) *m = context;
+FG_INLINE void M(sums)(const M(norm) *m, ptrdiff_t i, int leaky) {
   ptrdiff_t n = i / m->n_chunks, first = i % m->n_chunks * m->chunk;
   ptrdiff_t last = FG_MIN(first + m->chunk, m->rows), width = m->width;
   ptrdiff_t start = n * m->s.positions * m->s.channels;
@@ -196,20 +210,32 @@ static void M(sums_task)(void *context, ptrdiff_t i) {
       V mean = *(const V *)(M(columns_of)(m, n, MEAN) + c);
       V scale = *(const V *)(M(columns_of)(m, n, SCALE) + c);
       V bias = *(const V *)(M(columns_of)(m, n, BIAS) + c);
-      V a = {0}, b = {0};
-      for (ptrdiff_t k = r; k < stop; k++) {
-        V d = *(const V *)(m->x + start + k * width + c) - mean;
-        V g = M(leak)(*(const V *)(m->g + start + k * width + c), d * scale + bias, slope);
-        a += g;
-        b += g * d;
-      }
+      V a[2] = {{0}}, b[2] = {{0}};  /* two sums each, so that additions overlap */
+      for (ptrdiff_t k = r; k < stop; k += 2)
+        for (ptrdiff_t odd = 0; odd < FG_MIN(2, stop - k); odd++) {
+          V d = *(const V *)(m->x + start + (k + odd) * width + c) - mean;
+          V g = *(const V *)(m->g + start + (k + odd) * width + c);
+          if (leaky) g = M(leak)(g, d * scale + bias, slope);
+          a[odd] += g;
+          b[odd] += g * d;
+        }
+      a[0] += a[1];
+      b[0] += b[1];
       const T *rstd = M(columns_of)(m, n, RSTD) + c;
       for (ptrdiff_t j = 0; j < LANES; j++) {
-        sum[c + j] += (double)a[j];
-        product[c + j] += (double)b[j] * (double)rstd[j];
+        sum[c + j] += (double)a[0][j];
+        product[c + j] += (double)b[0][j] * (double)rstd[j];
       }
     }
   }
+}
+
+static void M(sums_task)(void *context, ptrdiff_t i) {
+  const M(norm) *m = context;
+  if (m->s.negative_slope == 1)
+    M(sums)(m, i, 0);
+  else
+    M(sums)(m, i, 1);
 }
 
 /* Sums of g and of g * normalized x by channel, and the two group terms of the gradient for x. */
@@ -263,15 +289,40 @@ static void M(gradient_row)(const T *restrict g, const T *restrict x, T *restric
   }
 }
 
+/* The same for HELD_ROWS rows of whole vectors, whose constants stay in registers. */
+FG_INLINE void M(gradient_rows)(const T *g, const T *x, T *gx, const T *mean, const T *scale,
+                                const T *bias, const T *constant, const T *linear, ptrdiff_t width,
+                                T slope, int leaky) {
+  const V slopes = (V){0} + slope;
+  for (ptrdiff_t j = 0; j < width; j += LANES) {
+    V m = *(const V *)(mean + j), s = *(const V *)(scale + j), b = *(const V *)(bias + j);
+    V c = *(const V *)(constant + j), l = *(const V *)(linear + j);
+    for (ptrdiff_t r = 0; r < HELD_ROWS; r++) {
+      V d = *(const V *)(x + r * width + j) - m, h = *(const V *)(g + r * width + j);
+      if (leaky) h = M(leak)(h, d * s + b, slopes);
+      *(V *)(gx + r * width + j) = h * s - c - d * l;
+    }
+  }
+}
+
 static void M(gradient_task)(void *context, ptrdiff_t i) {
   const M(norm) *m = context;
   ptrdiff_t first, last, n = M(task_range)(m, i, &first, &last);
   ptrdiff_t start = n * m->s.positions * m->s.channels;
-  for (ptrdiff_t e = first; e < last; e += m->width)
-    M(gradient_row)(m->g + start + e, m->x + start + e, m->out + start + e,
-                    M(columns_of)(m, n, MEAN), M(columns_of)(m, n, SCALE), M(columns_of)(m, n, BIAS),
-                    M(columns_of)(m, n, CONSTANT), M(columns_of)(m, n, LINEAR),
-                    FG_MIN(m->width, last - e), (T)m->s.negative_slope);
+  const T *mean = M(columns_of)(m, n, MEAN), *scale = M(columns_of)(m, n, SCALE);
+  const T *bias = M(columns_of)(m, n, BIAS), *constant = M(columns_of)(m, n, CONSTANT);
+  const T *linear = M(columns_of)(m, n, LINEAR), *g = m->g + start, *x = m->x + start;
+  T *gx = m->out + start, slope = (T)m->s.negative_slope;
+  ptrdiff_t e = first, width = m->width, held = HELD_ROWS * width;
+  if (slope == 1)
+    for (; e + held <= last; e += held)
+      M(gradient_rows)(g + e, x + e, gx + e, mean, scale, bias, constant, linear, width, slope, 0);
+  else
+    for (; e + held <= last; e += held)
+      M(gradient_rows)(g + e, x + e, gx + e, mean, scale, bias, constant, linear, width, slope, 1);
+  for (; e < last; e += width)
+    M(gradient_row)(g + e, x + e, gx + e, mean, scale, bias, constant, linear,
+                    FG_MIN(width, last - e), slope);
 }
 
 /* ------------------------------------------------------------- one position: rows of channels */
@@ -335,40 +386,46 @@ static void M(rows_forward_task)(void *context, ptrdiff_t i) {
 
 /* Gradient of one row for x; h and h * z (normalized x) are added to the sums by column. */
 FG_INLINE void M(row_gradient)(const M(norm) *m, ptrdiff_t r, ptrdiff_t group, T *restrict gbias,
-                               T *restrict gweight) {
+                               T *restrict gweight, int leaky) {
   ptrdiff_t size = m->s.channels / m->s.groups, start = r * m->s.channels + group * size;
   const T *restrict x = m->x + start, *restrict g = m->g + start;
   const T *restrict scale = M(columns_of)(m, 0, SCALE) + group * size;
   const T *restrict bias = M(columns_of)(m, 0, BIAS) + group * size;
-  T *restrict gx = m->out + start;  /* holds the gradient for normalized x until it is done */
+  T *restrict gx = m->out + start;
   T mean = m->mean[r * m->s.groups + group], rstd = m->rstd[r * m->s.groups + group];
   T slope = (T)m->s.negative_slope;
+  const V slopes = (V){0} + slope;
   double a = 0, b = 0;
   for (ptrdiff_t first = 0; first < size; first += ROW_RUN) {
     ptrdiff_t stop = FG_MIN(first + ROW_RUN, size), j;
-    for (j = first; j < stop; j++) {
-      T z = (x[j] - mean) * rstd, y = z * scale[j] + bias[j];
-      T h = y > 0 ? g[j] : slope * g[j];
-      gbias[j] += h;
-      gweight[j] += h * z;
-      gx[j] = h * scale[j];
-    }
     V s = {0}, t = {0};
     for (j = first; j + LANES <= stop; j += LANES) {
-      V h = *(const V *)(gx + j);
-      s += h;
-      t += h * (*(const V *)(x + j) - mean);
+      V d = *(const V *)(x + j) - mean, z = d * rstd, h = *(const V *)(g + j);
+      V w = *(const V *)(scale + j);
+      if (leaky) h = M(leak)(h, z * w + *(const V *)(bias + j), slopes);
+      *(V *)(gbias + j) += h;
+      *(V *)(gweight + j) += h * z;
+      s += h * w;
+      t += h * w * d;
     }
     a += M(lane_sum)(s);
     b += M(lane_sum)(t);
     for (; j < stop; j++) {
-      a += (double)gx[j];
-      b += (double)(gx[j] * (x[j] - mean));
+      T d = x[j] - mean, z = d * rstd, h = g[j];
+      if (leaky && !(z * scale[j] + bias[j] > 0)) h *= slope;
+      gbias[j] += h;
+      gweight[j] += h * z;
+      a += (double)(h * scale[j]);
+      b += (double)(h * scale[j] * d);
     }
   }
   T constant = (T)(a / (double)size);
   T linear = (T)(b * (double)rstd * (double)rstd / (double)size);
-  for (ptrdiff_t j = 0; j < size; j++) gx[j] = rstd * (gx[j] - constant - (x[j] - mean) * linear);
+  for (ptrdiff_t j = 0; j < size; j++) {
+    T d = x[j] - mean, h = g[j];
+    if (leaky) h = d * rstd * scale[j] + bias[j] > 0 ? h : slope * h;
+    gx[j] = rstd * (h * scale[j] - constant - d * linear);
+  }
 }
 
 static void M(rows_gradient_task)(void *context, ptrdiff_t i) {
@@ -382,7 +439,10 @@ static void M(rows_gradient_task)(void *context, ptrdiff_t i) {
     for (ptrdiff_t c = 0; c < 2 * channels; c++) block[c] = 0;
     for (ptrdiff_t r = first; r < FG_MIN(first + ROW_BLOCK, last); r++)
       for (ptrdiff_t group = 0; group < groups; group++)
-        M(row_gradient)(m, r, group, block + group * size, block + channels + group * size);
+        if (m->s.negative_slope == 1)
+          M(row_gradient)(m, r, group, block + group * size, block + channels + group * size, 0);
+        else
+          M(row_gradient)(m, r, group, block + group * size, block + channels + group * size, 1);
     for (ptrdiff_t c = 0; c < 2 * channels; c++) sum[c] += (double)block[c];
   }
 }
