@@ -99,6 +99,7 @@ from fieldgrad.engine.ops.layout import (
     reshape,
     squeeze,
     stack,
+    unstack,
 )
 from fieldgrad.engine.ops.linalg import (
     einsum,
@@ -259,6 +260,7 @@ __all__ = [
     "take_along_axis",
     "tanh",
     "tensor",
+    "unstack",
     "value_and_grad",
     "var",
     "where",

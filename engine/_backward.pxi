@@ -28,8 +28,8 @@ cdef check_versions(Node node):
                             "assignment before the op.")
 
 
-cdef object call_rule(Node node, Tensor g, tuple needs, bint create_graph):
-    """The gradients of one node's inputs, as the rule gives them."""
+cdef object call_rule(Node node, object g, tuple needs, bint create_graph):
+    """The gradients of one node's inputs, as the rule gives them; g is a tuple for several outputs."""
     cdef Op op = node.op
     cdef PyObject *arguments[MAX_SAVED]
     cdef Tensor out = None
@@ -48,7 +48,7 @@ cdef object call_rule(Node node, Tensor g, tuple needs, bint create_graph):
     return PyObject_Vectorcall(op.rule, arguments, op.n_saved + 1, NULL)
 
 
-cdef tuple call_composite(Node node, Tensor g, tuple needs, bint create_graph):
+cdef tuple call_composite(Node node, object g, tuple needs, bint create_graph):
     """The same through the op's composite: second derivatives of fused ops, ops without a rule."""
     global fg_recording
     cdef int recording = fg_recording
@@ -60,7 +60,9 @@ cdef tuple call_composite(Node node, Tensor g, tuple needs, bint create_graph):
     finally:
         fg_recording = recording
     wanted = [a for a, need in zip(aliases, needs) if need]
-    found = iter(walk((y,), (g,), wanted, create_graph, create_graph))
+    cdef list pairs = [(y, g)] if not node.n_outputs else [p for p in zip(y, g) if p[1] is not None]
+    roots, seeds = zip(*pairs)
+    found = iter(walk(roots, seeds, wanted, create_graph, create_graph))
     return tuple([next(found) if need else None for need in needs])
 
 
@@ -153,7 +155,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     cdef Node node
     cdef Tensor g, t
     cdef tuple needs, shapes
-    cdef object gradients, gradient, edge
+    cdef object arrived, gradients, gradient, edge
     cdef Py_ssize_t i, n, owners
     cdef bint several
     cdef int recording = fg_recording
@@ -173,9 +175,18 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     try:
         while heap:
             node = pop(heap)
-            g = <Tensor>grads.pop(node)
+            arrived = grads.pop(node)
             if needed is not None and node in targets:
-                targets[node] = g
+                targets[node] = arrived
+            if node.source is not None:
+                if needed is None or node.source in needed:
+                    if node.source not in grads:
+                        grads[node.source] = [None] * node.source.n_outputs
+                        push(heap, node.source)
+                    (<list>grads[node.source])[node.port] = arrived
+                continue
+            if node.n_outputs:
+                arrived = tuple(arrived)
             needs = needs_of(node, needed, targets)
             if needed is not None and True not in needs:
                 continue
@@ -184,9 +195,9 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                                     "used. Call backward(retain_graph=True) the first time to go "
                                     "through it twice.")
             check_versions(node)
-            gradients = call_rule(node, g, needs, create_graph) \
+            gradients = call_rule(node, arrived, needs, create_graph) \
                 if node.op.rule is not None and not (create_graph and node.op.fused) \
-                else call_composite(node, g, needs, create_graph)
+                else call_composite(node, arrived, needs, create_graph)
             several = type(gradients) is tuple or type(gradients) is list
             n, shapes = len(node.edges), node.shapes
             if (len(gradients) if several else 1) != n:
@@ -207,7 +218,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                                         f"in the gradient of its input {i}.")
                 deliver(edge, g, grads, targets, heap, needed, wanted is None,
                         not create_graph and is_only_ours(g, owners))
-            gradients = gradient = None
+            gradients = gradient = arrived = None
             if not retain:
                 node.saved = node.inputs = node.out = None
     finally:

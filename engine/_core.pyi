@@ -120,6 +120,7 @@ class Op:
         floating: bool = False,
         differentiable: bool = True,
         view: bool = False,
+        several: bool = False,
         shape: Callable[..., tuple[int, ...]] | None = None,
         samples: Callable[..., Any] | None = None,
         aux: Sequence[str] = (),

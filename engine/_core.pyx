@@ -90,6 +90,9 @@ cdef class Node:
     cdef long versions       # sum of the saved tensors' version counts when recorded
     cdef readonly long sequence
     cdef readonly str where
+    cdef int n_outputs       # of an op with several; each output has a port
+    cdef Node source         # of a port: the node of the op
+    cdef int port            # and which of its outputs this is
 
     def __lt__(self, Node other):
         return self.sequence < other.sequence
@@ -606,7 +609,7 @@ cdef class Op:
     cdef readonly tuple inputs, attributes
     cdef readonly dict defaults
     cdef readonly int n_optional
-    cdef readonly bint variadic, floating, differentiable, view, fused
+    cdef readonly bint variadic, floating, differentiable, view, several, fused
     cdef bint has_required
     cdef tuple aux, keeps_dtype
     cdef int n_saved
@@ -616,8 +619,8 @@ cdef class Op:
     cdef dict __dict__
 
     def __init__(self, name, kernel, *, inputs, defaults, n_optional=0, variadic=False,
-                 floating=False, differentiable=True, view=False, shape=None, samples=None, aux=(),
-                 keeps_dtype=(), composite=None):
+                 floating=False, differentiable=True, view=False, several=False, shape=None,
+                 samples=None, aux=(), keeps_dtype=(), composite=None):
         self.name, self.kernel = name, kernel
         self.inputs = tuple(inputs)
         self.defaults = dict(defaults)
@@ -625,7 +628,7 @@ cdef class Op:
         self.has_required = REQUIRED in defaults.values()
         self.n_optional = n_optional
         self.variadic, self.floating, self.view = variadic, floating, view
-        self.differentiable = differentiable
+        self.several, self.differentiable = several, differentiable
         self.shape, self.samples, self.composite = shape, samples, composite
         self.checked = set()
         self.fused = composite is not None     # until a rule written in ops says otherwise
@@ -654,7 +657,7 @@ cdef class Op:
             raise ValueError(f"op {self.name}: a second rule, or a rule for a non-differentiable op")
         if fused and self.composite is None:
             raise ValueError(f"op {self.name}: a fused rule needs a composite")
-        cdef dict codes = {"out": OUT, "needs": NEEDS}
+        cdef dict codes = {"needs": NEEDS} if self.several else {"out": OUT, "needs": NEEDS}
         for i, name in enumerate(self.aux):
             codes[name] = AUX + i
         for i, name in enumerate(self.attributes):
@@ -703,7 +706,7 @@ cdef class Op:
         args = tuple(args[0]) if self.variadic else args[:n] + (None,) * (n - given)
         return apply(self, self.lift(args), attributes)
 
-    cdef Tensor unary(self, x):
+    cdef object unary(self, x):
         cdef Tensor t = x if isinstance(x, Tensor) else wrap(as_array(x)), out
         if self.floating and not is_real(t.data) and t.data.dtype.kind not in "fc":
             t = t.astype(DEFAULT_FLOAT)
@@ -714,7 +717,7 @@ cdef class Op:
             record(self, (t,), None, out, ())
         return out
 
-    cdef Tensor pair(self, x, y):
+    cdef object pair(self, x, y):
         """Two inputs and no attributes; tensors of one real dtype, or a number beside one, go the
         short way."""
         cdef Tensor a = None, b = None, out
@@ -820,8 +823,8 @@ cdef class Op:
         return tuple(tensors)
 
 
-cdef Tensor apply(Op op, tuple inputs, dict attributes):
-    """Run the op's kernel and, if a gradient will be wanted, record the call."""
+cdef object apply(Op op, tuple inputs, dict attributes):
+    """Run the op's kernel and, if a gradient will be wanted, record the call: a tensor, or a tuple."""
     cdef Py_ssize_t n = len(inputs)
     cdef Tensor x, y, out
     cdef bint wanted = False
@@ -844,12 +847,23 @@ cdef Tensor apply(Op op, tuple inputs, dict attributes):
     if type(result) is tuple:
         aux = (<tuple>result)[1:]
         result = (<tuple>result)[0]
-    out = wrap(<cnp.ndarray?>result)
-    if op.view and shares_memory((<Tensor>inputs[0]).data, out.data):
+    wanted = wanted and fg_recording and op.differentiable
+    if op.several:
+        outputs = tuple([output(op, inputs, a) for a in result])
+        if wanted and outputs:
+            record_several(op, inputs, attributes, outputs, aux)
+        return outputs
+    out = output(op, inputs, <cnp.ndarray?>result)
+    if wanted:
+        record(op, inputs, attributes, out, aux)
+    return out
+
+
+cdef Tensor output(Op op, tuple inputs, cnp.ndarray data):
+    cdef Tensor out = wrap(data)
+    if op.view and shares_memory((<Tensor>inputs[0]).data, data):
         out.version = shared_version(<Tensor>inputs[0])
         out.is_view = True
-    if wanted and fg_recording and op.differentiable:
-        record(op, inputs, attributes, out, aux)
     return out
 
 
@@ -922,6 +936,25 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
         node.where = caller_line()
     out.node = node
     out._requires_grad = True
+
+
+cdef record_several(Op op, tuple inputs, dict attributes, tuple outputs, tuple aux):
+    """One node for the op, and on each output a port that leads to it."""
+    global node_count
+    cdef Node port
+    cdef Tensor whole = wrap((<Tensor>outputs[0]).data), out
+    cdef int i
+    record(op, inputs, attributes, whole, aux)
+    whole.node.shapes = None         # outputs are no broadcast of the inputs
+    whole.node.n_outputs = len(outputs)
+    for i in range(len(outputs)):
+        port = Node.__new__(Node)
+        port.op, port.source, port.port = op, whole.node, i
+        port.edges = (whole.node,)
+        node_count += 1
+        port.sequence = node_count
+        out = outputs[i]
+        out.node, out._requires_grad = port, True
 
 
 include "_backward.pxi"

@@ -105,6 +105,11 @@ def _scatter_add(g: Array, index: Array, *, axis: int, size: int) -> Array:
     return out
 
 
+def _unstack(x: Array, *, axis: int) -> list[Array]:
+    before = (slice(None),) * (axis % x.ndim)
+    return [x[(*before, i, ...)] for i in range(x.shape[axis])]
+
+
 def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: float) -> Array:
     if mode != "constant":
         return np.pad(x, padding, mode=mode)  # type: ignore[call-overload]
@@ -331,6 +336,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "permute_dims": lambda x, axes: x.transpose(axes),
     "broadcast_to": lambda x, shape: _kernels.broadcast_to(x, tuple(shape)),
     "flip": lambda x, axis: np.flip(x, axis),
+    "unstack": lambda x, axis: [
+        x[(*[slice(None)] * (axis % x.ndim), i, ...)] for i in range(x.shape[axis])
+    ],
     "pad": _pad,
     "concat": _concat,
     # Reductions and scans.

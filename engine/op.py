@@ -55,6 +55,7 @@ def op(
     floating: bool = False,
     differentiable: bool = True,
     view: bool = False,
+    several: bool = False,
     variadic: bool = False,
     aux: Sequence[str] = (),
     keeps_dtype: Sequence[str] = (),
@@ -68,14 +69,17 @@ def op(
     samples : callable
         ``samples(rng)`` gives the calls that the op-table test suite makes (`engine.samples`).
     shape : callable, optional
-        Rule from `engine.shapes`: input shapes and attributes to the output's shape, or a
-        `ShapeError` that teaches. Without it inputs broadcast elementwise.
+        Rule from `engine.shapes`: input shapes and attributes to the output's shape (a list of them
+        with `several`), or a `ShapeError` that teaches. Without it inputs broadcast elementwise.
     floating : bool, default False
         Integers and booleans are converted to float32 first.
     differentiable : bool, default True
         Whether a rule follows.
     view : bool, default False
         The output may share the first input's memory.
+    several : bool, default False
+        The kernel returns a list of arrays and the op a tuple of tensors. The rule's first argument
+        is then a tuple of gradients, None for an output that got none.
     variadic : bool, default False
         The one tensor parameter is a sequence of tensors.
     aux : sequence of str
@@ -103,6 +107,7 @@ def op(
             floating=floating,
             differentiable=differentiable,
             view=view,
+            several=several,
             shape=shape,
             samples=samples,
             aux=aux,

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "shared_models", "neuro", "physics", "chem")
 # The machinery below the ops: documented, but no promise to users.
 INTERNAL = {f"fieldgrad.engine.{name}" for name in (
-    "device", "samples", "shapes", "irregular_samples", "irregular_shapes")}  # fmt: skip
+    "device", "samples", "shapes")}  # fmt: skip
 
 
 def modules():

@@ -208,6 +208,52 @@ def stack(arrays: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
     return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
 
 
+@op(
+    kernel="unstack",
+    view=True,
+    several=True,
+    shape=shapes.unstack,
+    samples=samples.along_axes,
+)
+def unstack(x: TensorLike, /, *, axis: int = 0):
+    """The parts of x along an axis, as a tuple of views: the opposite of `stack`.
+
+    The steps of a sequence, for a loop over them. Their gradients come together in one array, where
+    indexing (``x[:, t]`` at every step) would make one as large as x for each.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape with at least one axis.
+    axis : int, default 0
+        Axis that is taken apart.
+
+    Returns
+    -------
+    tuple of Tensor
+        As many as the axis is long, of x's shape without it.
+
+    Raises
+    ------
+    ShapeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> [part.tolist() for part in fg.unstack(fg.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)]
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+
+
+@unstack.vjp
+def _(gs, x_shape, axis):
+    axis %= len(x_shape)
+    like = next(g for g in gs if g is not None)
+    nothing = Tensor(np.zeros((*x_shape[:axis], *x_shape[axis + 1 :]), like.dtype))
+    return stack([nothing if g is None else g for g in gs], axis=axis)
+
+
 def expand_dims(x: TensorLike, /, *, axis: int) -> Tensor:
     """x with a new axis of length 1.
 

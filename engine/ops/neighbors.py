@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from fieldgrad.engine import irregular_samples as samples
-from fieldgrad.engine import irregular_shapes as shapes
+from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, op

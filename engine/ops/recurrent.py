@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldgrad.engine import irregular_samples as samples
-from fieldgrad.engine import irregular_shapes as shapes
+from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
 from fieldgrad.engine.op import op

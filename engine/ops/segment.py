@@ -8,8 +8,7 @@ on the number of threads, nor on the other segments.
 
 import numpy as np
 
-from fieldgrad.engine import irregular_samples as samples
-from fieldgrad.engine import irregular_shapes as shapes
+from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.layout import reshape

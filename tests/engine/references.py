@@ -387,6 +387,7 @@ REFERENCES = {
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
     "flip": lambda x, axis: np.flip(x, axis),
     "pad": _pad,
+    "unstack": lambda x, axis: list(np.moveaxis(x, axis, 0)),
     "concat": lambda *arrays, axis: np.concatenate(arrays, axis),
     "sum": lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
     "mean": lambda x, axis, keepdims: x.mean(axis=axis, keepdims=keepdims),

@@ -1,11 +1,11 @@
-"""Calls of the ops on irregular data for the op-table suite, continuing `engine.samples`."""
+"""Segments of rows, neighbors of points, sequences."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine.samples import Sample
+from fieldgrad.engine.samples.arrays import Sample
 
 __all__ = [
     "full_segments",

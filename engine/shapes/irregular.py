@@ -1,7 +1,4 @@
-"""Shape rules of the ops on irregular data, continuing `engine.shapes`.
-
-Segments, neighbors, sequences.
-"""
+"""Segments of rows, neighbors of points, sequences."""
 
 from typing import Any
 
@@ -9,7 +6,7 @@ import numpy as np
 
 from fieldgrad.engine._science_kernels import MAX_NEIGHBORS
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.shapes import Shape, broadcast
+from fieldgrad.engine.shapes.layout import Shape, broadcast
 
 __all__ = [
     "cdist",
