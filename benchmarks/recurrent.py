@@ -18,9 +18,10 @@ WORK = f"batch {BATCH} × {STEPS} steps × {SIZE}, forward+backward"
 
 def in_a_loop(cell: fg.nn.Module, x: fg.Tensor) -> fg.Tensor:
     """States of a cell after each step."""
-    states = [cell(x[:, 0])]
-    for t in range(1, x.shape[1]):
-        states.append(cell(x[:, t], states[-1]))
+    first, *rest = fg.unstack(x, axis=1)
+    states = [cell(first)]
+    for step in rest:
+        states.append(cell(step, states[-1]))
     # An LSTM cell gives its state and what it remembers.
     return fg.stack([s[0] if isinstance(s, tuple) else s for s in states], axis=1)
 

@@ -106,8 +106,7 @@ def _scatter_add(g: Array, index: Array, *, axis: int, size: int) -> Array:
 
 
 def _unstack(x: Array, *, axis: int) -> list[Array]:
-    before = (slice(None),) * (axis % x.ndim)
-    return [x[(*before, i, ...)] for i in range(x.shape[axis])]
+    return [part[...] for part in np.moveaxis(x, axis, 0)]
 
 
 def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: float) -> Array:

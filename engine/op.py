@@ -51,7 +51,7 @@ def op(
     kernel: str,
     *,
     samples: Callable[..., Any],
-    shape: Callable[..., tuple[int, ...]] | None = None,
+    shape: Callable[..., tuple[int, ...] | list[tuple[int, ...]]] | None = None,
     floating: bool = False,
     differentiable: bool = True,
     view: bool = False,

@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, op
 
 
@@ -297,7 +298,7 @@ def squeeze(x: Tensor, /, axis: int | Sequence[int]) -> Tensor:
     axes = shapes.normalize_axes(axis, x.ndim, "squeeze")
     for a in axes:
         if x.shape[a] != 1:
-            raise shapes.ShapeError(f"squeeze: axis {a} of shape {x.shape} is not of length 1.")
+            raise ShapeError(f"squeeze: axis {a} of shape {x.shape} is not of length 1.")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 

@@ -62,27 +62,8 @@ def _transpose(x: Tensor) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def _linear_shape(
-    x: shapes.Shape, weight: shapes.Shape, bias: shapes.Shape | None = None
-) -> shapes.Shape:
-    """Shape of x with the last axis as long as weight's first."""
-    if len(weight) != 2:
-        raise ShapeError(f"linear: weight has shape {weight}; expected (out, in).")
-    if x[-1:] != weight[1:]:
-        raise ShapeError(
-            f"linear: x has {x[-1] if x else 'no'} features (shape {x}), but weight {weight} "
-            f"expects {weight[1]}. Set in_features to the size of x's last axis."
-        )
-    if bias is not None and bias != weight[:1]:
-        raise ShapeError(
-            f"linear: bias has shape {bias}, weight {weight}; expected {weight[:1]}: one number "
-            "for each row of weight."
-        )
-    return (*x[:-1], weight[0])
-
-
-@op(kernel="linear", shape=_linear_shape, samples=samples.linears)
-def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None, /):
+@op(kernel="linear", shape=shapes.linear, samples=samples.linears)
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /):
     """x · weightᵀ + bias over the last axis.
 
     Fused for speed: the product is not read and written once more to add the bias.

@@ -37,7 +37,7 @@ from fieldgrad.engine.shapes.layout import (
     reshape,
     unstack,
 )
-from fieldgrad.engine.shapes.linalg import einsum, matmul
+from fieldgrad.engine.shapes.linalg import einsum, linear, matmul
 from fieldgrad.engine.shapes.norm import (
     batch_norm,
     by_channel,
@@ -94,6 +94,7 @@ __all__ = [
     "interpolate",
     "knn",
     "layer_norm",
+    "linear",
     "lstm",
     "matmul",
     "max_pool",

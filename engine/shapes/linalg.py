@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.shapes.layout import Shape, broadcast
 
-__all__ = ["einsum", "matmul"]
+__all__ = ["einsum", "linear", "matmul"]
 
 
 def matmul(x: Shape, y: Shape) -> Shape:
@@ -21,6 +21,23 @@ def matmul(x: Shape, y: Shape) -> Shape:
             "equal sizes. Transpose one of them?"
         )
     return (*broadcast(x[:-2], y[:-2]), *rows, *columns) if x[:-2] or y[:-2] else (*rows, *columns)
+
+
+def linear(x: Shape, weight: Shape, bias: Shape | None = None) -> Shape:
+    """Shape of x with the last axis as long as weight's first."""
+    if len(weight) != 2:
+        raise ShapeError(f"linear: weight has shape {weight}; expected (out, in).")
+    if x[-1:] != weight[1:]:
+        raise ShapeError(
+            f"linear: x has {x[-1] if x else 'no'} features (shape {x}), but weight {weight} "
+            f"expects {weight[1]}. Set in_features to the size of x's last axis."
+        )
+    if bias is not None and bias != weight[:1]:
+        raise ShapeError(
+            f"linear: bias has shape {bias}, weight {weight}; expected {weight[:1]}: one number "
+            "for each row of weight."
+        )
+    return (*x[:-1], weight[0])
 
 
 def einsum(shapes: Sequence[Shape], *, subscripts: str) -> Shape:
