@@ -121,7 +121,7 @@ class Op:
         differentiable: bool = True,
         view: bool = False,
         several: bool = False,
-        shape: Callable[..., tuple[int, ...]] | None = None,
+        shape: Callable[..., tuple[int, ...] | list[tuple[int, ...]]] | None = None,
         samples: Callable[..., Any] | None = None,
         aux: Sequence[str] = (),
         keeps_dtype: Sequence[str] = (),
