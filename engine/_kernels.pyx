@@ -38,6 +38,25 @@ cdef extern from "kernels/copy.h" nogil:
         ptrdiff_t source "from"[8]
         ptrdiff_t to[8]
 
+cdef extern from "kernels/reduce.h" nogil:
+    enum:
+        SUM "FG_SUM"
+        MEAN "FG_MEAN"
+        PROD "FG_PROD"
+        MAX "FG_MAX"
+        MIN "FG_MIN"
+        ARGMAX "FG_ARGMAX"
+        ARGMIN "FG_ARGMIN"
+    ctypedef struct fg_reduction:
+        int kind, n_outer, n_segments
+        const void *x
+        void *out
+        ptrdiff_t n, step, inner
+        ptrdiff_t outer_shape[64]
+        ptrdiff_t outer_stride[64]
+        ptrdiff_t segment_shape[64]
+        ptrdiff_t segment_stride[64]
+
 cdef extern from "kernels/kernels.h" nogil:
     ctypedef void (*fg_loop)(char **, ptrdiff_t, int, const double *) noexcept nogil
     ctypedef struct fg_elementwise:
@@ -48,10 +67,8 @@ cdef extern from "kernels/kernels.h" nogil:
     ctypedef struct fg_kernels:
         const char *isa
         const fg_elementwise *(*elementwise_table)() noexcept nogil
-        int (*reduce_f32)(int, const float *, float *, ptrdiff_t, ptrdiff_t,
-                          ptrdiff_t) noexcept nogil
-        int (*reduce_f64)(int, const double *, double *, ptrdiff_t, ptrdiff_t,
-                          ptrdiff_t) noexcept nogil
+        int (*reduce)(int, const fg_reduction *) noexcept nogil
+        void (*cumsum)(int, const void *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*copy)(int, const fg_copy_axes *, const void *, void *) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
 
@@ -411,66 +428,4 @@ include "_elementwise.pxi"
 
 # ------------------------------------------------------------------------------ reductions
 
-cdef dict REDUCTIONS = {"sum": 0, "max": 1, "min": 2}
-
-
-def reduce(str kind, cnp.ndarray x, tuple axes, bint keepdims):
-    """Sum, max or min of a floating x over axes (non-negative, each once, none empty)."""
-    cdef int ndim = cnp.PyArray_NDIM(x), d, axis, n_runs = 0, code = REDUCTIONS[kind], failed
-    cdef int typenum = cnp.PyArray_TYPE(x)
-    cdef int order[MAX_NDIM]
-    cdef bint reduced[MAX_NDIM]
-    for d in range(ndim):
-        reduced[d] = False
-    for axis in axes:
-        reduced[axis] = True
-    order_axes(x, ndim, order)
-    # Merge the axes, in memory order, into at most kept x reduced x kept runs; a copy in that order
-    # serves every other pattern.
-    cdef ptrdiff_t outer = 1, n = 1, inner = 1
-    cdef int phase = 0
-    cdef bint simple = True
-    cdef cnp.npy_intp expected = x.dtype.itemsize
-    for d in range(ndim - 1, -1, -1):
-        if cnp.PyArray_DIM(x, order[d]) != 1:
-            simple = simple and cnp.PyArray_STRIDE(x, order[d]) == expected
-        expected *= cnp.PyArray_DIM(x, order[d])
-    for d in range(ndim):
-        axis = order[d]
-        if cnp.PyArray_DIM(x, axis) == 1:
-            continue
-        if reduced[axis]:
-            if phase == 0:
-                phase = 1
-            simple = simple and phase == 1
-            n *= cnp.PyArray_DIM(x, axis)
-        elif phase == 0:
-            outer *= cnp.PyArray_DIM(x, axis)
-        else:
-            phase = 2
-            inner *= cnp.PyArray_DIM(x, axis)
-    kept = [order[d] for d in range(ndim) if not reduced[order[d]]]
-    if not simple:
-        kept = [d for d in range(ndim) if not reduced[d]]
-        source = x.transpose(kept + list(axes))
-        x = empty(source.shape, x.dtype)
-        copy_to(x, source)
-        outer, inner = outer * inner, 1
-    shape = [source.shape[i] for i in range(len(kept))] if not simple else [x.shape[d] for d in kept]
-    cdef cnp.ndarray out = empty(shape, x.dtype)
-    if typenum == cnp.NPY_FLOAT:
-        with nogil:
-            failed = kernels.reduce_f32(code, <const float *>cnp.PyArray_DATA(x),
-                                        <float *>cnp.PyArray_DATA(out), outer, n, inner)
-    else:
-        with nogil:
-            failed = kernels.reduce_f64(code, <const double *>cnp.PyArray_DATA(x),
-                                        <double *>cnp.PyArray_DATA(out), outer, n, inner)
-    if failed:
-        raise MemoryError(f"{kind}: no memory for partial results of shape {np.shape(out)}")
-    # out's axes are the kept ones in memory order: bring them back, then insert reduced axes.
-    if kept != sorted(kept):
-        out = out.transpose([kept.index(d) for d in sorted(kept)])
-    if keepdims:
-        out = out[(*[None if reduced[d] else slice(None) for d in range(ndim)], ...)]
-    return out
+include "_reduce.pxi"

@@ -22,42 +22,9 @@ from fieldgrad.engine import (
     _science_kernels,
 )
 
-__all__ = ["KERNELS", "axes_of"]
+__all__ = ["KERNELS"]
 
 Array = NDArray[Any]
-
-
-def axes_of(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
-    """Axes as sorted non-negative integers; None means all."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = (axis,) if isinstance(axis, (int, np.integer)) else axis
-    return tuple(sorted(int(a) + ndim if a < 0 else int(a) for a in axes))
-
-
-def _reduction(name: str, numpy: Callable[..., Any]) -> Callable[..., Array]:
-    """C for non-empty floating arrays, NumPy for the rest."""
-
-    def reduce(
-        x: Array, *, axis: int | Sequence[int] | None = None, keepdims: bool = False
-    ) -> Array:
-        axes = axes_of(axis, x.ndim)
-        if x.size and x.dtype in (np.float32, np.float64):
-            return _kernels.reduce(name, x, axes, keepdims)
-        return np.asarray(numpy(x, axis=axes, keepdims=keepdims))
-
-    return reduce
-
-
-_sum = _reduction("sum", np.sum)
-
-
-def _mean(x: Array, *, axis: int | Sequence[int] | None, keepdims: bool) -> Array:
-    axes = axes_of(axis, x.ndim)
-    if not x.size:
-        return np.full(np.sum(x, axis=axes, keepdims=keepdims).shape, np.nan, x.dtype)
-    total = _sum(x, axis=axes, keepdims=keepdims)
-    return np.multiply(total, x.dtype.type(total.size / x.size))
 
 
 def _array(function: Callable[..., Any]) -> Callable[..., Array]:
@@ -341,14 +308,11 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "concat": _concat,
     # Reductions and scans.
-    "sum": _sum,
-    "mean": _array(_mean),
-    "max": _reduction("max", np.max),
-    "min": _reduction("min", np.min),
-    "prod": _array(np.prod),
-    "cumsum": _array(np.cumsum),
-    "argmax": _array(np.argmax),
-    "argmin": _array(np.argmin),
+    **{
+        f.__name__: _kernels.Reduction(f.__name__, f)
+        for f in (np.sum, np.mean, np.prod, np.max, np.min, np.argmax, np.argmin)
+    },
+    "cumsum": _kernels.cumsum,
     "all": _array(np.all),
     "any": _array(np.any),
     # Linear algebra.

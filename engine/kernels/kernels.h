@@ -17,6 +17,7 @@
 #include "optimizer.h"
 #include "pool.h"
 #include "recurrent.h"
+#include "reduce.h"
 #include "resample.h"
 
 #define FG_MAX_NDIM 64
@@ -38,9 +39,10 @@ typedef struct {
 
 #define FG_KERNELS(K) \
   K(const fg_elementwise *, elementwise_table, (void)) \
-  /* out (outer, inner) = sum (kind 0), maximum (1) or minimum (2) of x (outer, n, inner), dense */ \
-  K(int, reduce_f32, (int kind, const float *x, float *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
-  K(int, reduce_f64, (int kind, const double *x, double *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
+  /* reduce.h; -1: no memory */ \
+  K(int, reduce, (int f64, const fg_reduction *r)) \
+  /* out[o, i, k] = sum of x[o, 0 … i, k], both (outer, n, inner), dense, not empty */ \
+  K(void, cumsum, (int f64, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner)) \
   /* all products of a batch; workspace: so many bytes, for none NULL; bias (n) may be NULL */ \
   K(ptrdiff_t, gemm_workspace, (int f64, const fg_gemm *g)) \
   K(void, gemm, (int f64, const fg_gemm *g, const fg_gemm_batch *batch, const void *a, const void *b, const void *bias, void *c, void *workspace)) \

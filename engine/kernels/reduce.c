@@ -1,35 +1,72 @@
-/* Sum, maximum and minimum over the middle of (outer, reduced, inner).
+/* Sum, mean, product, maximum, minimum, and where the extremes are; reduce.h says over what.
  *
- * Sums accumulate in double: runs of RUN elements are added by lanes in the element type, then the
- * runs in order in double. The cut into runs and tasks depends on sizes alone, so results are
- * bitwise the same for any number of threads. Maximum and minimum pass NaN on, as NumPy does. */
+ * A sum has one order, whatever the strides, the neighbors and the number of threads: within each
+ * CHUNK of a reduced axis element i joins lane i % SUM_LANES; a lane adds runs of RUN elements in the
+ * element type and the runs in double; lanes, then chunks, are added in order in double. That is 16
+ * adjacent vector elements where the axis is dense, and rows of accumulators where it is not.
+ * A product has the same lanes, in double throughout.
+ * Maximum and minimum pass NaN on, as NumPy does; of equal extremes, or NaN, the first is found. */
+#include "reduce.h"
+
 #include "isa.h"
 #include "kernels.h"
 #include "threads.h"
 
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define RUN 512
-#define TASK_ELEMENTS 65536
-#define INNER_TILE 256
+#define SUM_LANES 16
+#define RUN 256
+#define CHUNK 4096
+#define TILE 256 /* columns at a time */
+#define TASK_ELEMENTS 32768
 
-enum { SUM, MAXIMUM, MINIMUM };
+/* The element i of dense outer axes. */
+static ptrdiff_t offset_of(ptrdiff_t i, int n_axes, const ptrdiff_t *shape, const ptrdiff_t *stride) {
+  ptrdiff_t offset = 0;
+  for (int d = n_axes - 1; d > 0; d--) {
+    offset += i % shape[d] * stride[d];
+    i /= shape[d];
+  }
+  return n_axes ? offset + i * stride[0] : 0;
+}
 
-#define FG_PICK_MAX(m, x) ((x) > (m) || (x) != (x) ? (x) : (m))
-#define FG_PICK_MIN(m, x) ((x) < (m) || (x) != (x) ? (x) : (m))
+static ptrdiff_t product(int n_axes, const ptrdiff_t *shape) {
+  ptrdiff_t n = 1;
+  for (int d = 0; d < n_axes; d++) n *= shape[d];
+  return n;
+}
+
+/* As many elements as doubles fit a vector. */
+typedef float half_f32 __attribute__((vector_size(FG_VECTOR / 2), aligned(4), may_alias));
 
 #define T float
 #define V fg_vf32
+#define H half_f32
+#define VI fg_vi32
+#define INT int32_t
 #define LANES FG_LANES_F32
 #define M(f) f##_f32
 #include "reduce_body.h"
 #undef T
 #undef V
+#undef H
+#undef VI
+#undef INT
 #undef LANES
 #undef M
 #define T double
 #define V fg_vf64
+#define H fg_vf64
+#define VI fg_vi64
+#define INT int64_t
 #define LANES FG_LANES_F64
 #define M(f) f##_f64
 #include "reduce_body.h"
+
+int FG(reduce)(int f64, const fg_reduction *r) { return f64 ? reduce_f64(r) : reduce_f32(r); }
+
+void FG(cumsum)(int f64, const void *x, void *out, ptrdiff_t outer, ptrdiff_t n, ptrdiff_t inner) {
+  if (f64) cumsum_f64(x, out, outer, n, inner);
+  else cumsum_f32(x, out, outer, n, inner);
+}
