@@ -268,7 +268,7 @@ def test_a_trained_model_is_evaluated_and_used(dataset, tmp_path):
     result = neuro("train", dataset, *TRAIN, "-o", run_dir)
     assert result.exit_code == 0, result.output
     assert "Trained " in result.output
-    assert f"Results are in {run_dir}" in result.output
+    assert f"Results are in {run_dir}" in " ".join(result.output.split())
     result = neuro("evaluate", dataset, "-m", run_dir / "model.safetensors")
     assert result.exit_code == 0, result.output
     assert "Mean Dice" in result.output
