@@ -23,10 +23,10 @@ HERE = Path(__file__).parent
 SUITES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("__main__", "runner"))
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`; do not edit. Ours and PyTorch's (eager) run in one process, in turns, on
-the same shapes and number of threads; each keeps its best time. *Ratio* is PyTorch's time divided
-by ours, where PyTorch may choose the faster of its ways (*fastest as*); *wanted* is what we hold
-ourselves to, and ✗ marks a miss.
+Written by `python -m benchmarks --markdown`, which `make bench` runs; do not edit. Ours and
+PyTorch's (eager) run in one process, in turns, on the same shapes and number of threads; each keeps
+its best time. *Ratio* is PyTorch's time divided by ours, where PyTorch may choose the faster of its
+ways (*fastest as*); *wanted* is what we hold ourselves to, and ✗ marks a miss.
 
 """
 

@@ -5,9 +5,9 @@ Floors, from below; each imports only its own or lower ones::
     4  train/ recipe field checkpoint cli        the training loop, recipes, the command line
     3  nn/ optim data                             modules, optimizers, loaders
     2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
-    1  _core (Tensor, tape)  device               names of kernels to callables
+    1  _core (Tensor, tape)  device  memory       names of kernels to callables
     0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
-       _norm_kernels  _optim_kernels  _science_kernels
+       _linalg_kernels  _norm_kernels  _optim_kernels  _science_kernels
 
 Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.py``.
 
