@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """NumPy arrays in, C kernels, NumPy arrays out.
 
-No policy lives here: which op calls which kernel is said in ``device.py``, shapes are checked by
+No policy lives here: which op calls which kernel is said in ``device/``, shapes are checked by
 the ops. Each wrapper allocates its output from the buffer pool and releases the interpreter lock
 around the C call. Sections: memory, layout, threads and instruction set, elementwise, reductions.
 Normalizations and losses are in ``_norm_kernels.pyx``, other layers in ``_nn_kernels.pyx``.

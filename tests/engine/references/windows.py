@@ -1,0 +1,111 @@
+"""Convolution, pooling and resampling."""
+
+import numpy as np
+
+LETTERS, TAPS = "xyz", "abc"  # spatial positions and kernel taps in einsum
+
+
+def _axes(value, n):
+    return (value,) * n if np.isscalar(value) else tuple(value)
+
+
+def _windows(x, kernel_size, stride, padding, dilation):
+    """Views (batch, channel, positions…, taps…) into the padded input."""
+    n = x.ndim - 2
+    stride, padding, dilation = (_axes(v, n) for v in (stride, padding, dilation))
+    x = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
+    extent = [d * (k - 1) + 1 for d, k in zip(dilation, kernel_size, strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(x, extent, tuple(range(2, n + 2)))
+    steps = [slice(None, None, s) for s in (*stride, *dilation)]
+    return windows[(slice(None), slice(None), *steps)]
+
+
+def _conv(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    n = x.ndim - 2
+    windows = _windows(x, weight.shape[2:], stride, padding, dilation)
+    windows = windows.reshape(len(x), groups, x.shape[1] // groups, *windows.shape[2:])
+    weight = weight.reshape(groups, -1, *weight.shape[1:])
+    p, t = LETTERS[:n], TAPS[:n]
+    out = np.einsum(f"nik{p}{t},iok{t}->nio{p}", windows, weight)
+    out = out.reshape(len(x), groups * weight.shape[1], *out.shape[3:])
+    return out if bias is None else out + bias.reshape(-1, *(1,) * n)
+
+
+def _conv_weight(x, g, kernel_size, stride=1, padding=0, dilation=1, groups=1):
+    n = x.ndim - 2
+    windows = _windows(x, kernel_size, stride, padding, dilation)
+    windows = windows.reshape(len(x), groups, x.shape[1] // groups, *windows.shape[2:])
+    g = g.reshape(len(g), groups, g.shape[1] // groups, *g.shape[2:])
+    p, t = LETTERS[:n], TAPS[:n]
+    return np.einsum(f"nik{p}{t},nio{p}->iok{t}", windows, g).reshape(
+        -1, x.shape[1] // groups, *kernel_size
+    )
+
+
+def _conv_transpose(
+    x, weight, bias=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1
+):
+    """Every input is multiplied by the kernel and added where the kernel's taps fall."""
+    n = x.ndim - 2
+    stride, padding, dilation = (_axes(v, n) for v in (stride, padding, dilation))
+    kernel, extra = weight.shape[2:], _axes(output_padding, n)
+    size = [
+        (x.shape[2 + i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 + extra[i]
+        for i in range(n)
+    ]
+    out = np.zeros((len(x), groups, weight.shape[1], *size))
+    x = x.reshape(len(x), groups, x.shape[1] // groups, *x.shape[2:])
+    weight = weight.reshape(groups, -1, *weight.shape[1:])
+    for tap in np.ndindex(*kernel):
+        where = tuple(
+            slice(t * d, t * d + (m - 1) * s + 1, s)
+            for t, d, s, m in zip(tap, dilation, stride, x.shape[3:], strict=True)
+        )
+        part = np.einsum("gko,ngk...->ngo...", weight[(..., *tap)], x)
+        out[(slice(None), slice(None), slice(None), *where)] += part
+    out = out.reshape(len(x), groups * out.shape[2], *size)
+    cut = tuple(slice(p, m - p) for p, m in zip(padding, size, strict=True))
+    out = out[(slice(None), slice(None), *cut)]
+    return out if bias is None else out + bias.reshape(-1, *(1,) * n)
+
+
+def _pool_windows(size, kernel_size, stride, padding):
+    """Output positions, and for each the slices of its window."""
+    n = len(size)
+    kernel, padding = _axes(kernel_size, n), _axes(padding, n)
+    stride = kernel if stride is None else _axes(stride, n)
+    out = [
+        (m + 2 * p - k) // s + 1 for m, k, s, p in zip(size, kernel, stride, padding, strict=True)
+    ]
+    for place in np.ndindex(*out):
+        first = [o * s - p for o, s, p in zip(place, stride, padding, strict=True)]
+        yield place, tuple(slice(max(f, 0), f + k) for f, k in zip(first, kernel, strict=True))
+
+
+def _max_pool(x, kernel_size, stride=None, padding=0):
+    windows = list(_pool_windows(x.shape[2:], kernel_size, stride, padding))
+    out = np.zeros((*x.shape[:2], *np.max([place for place, _ in windows], axis=0) + 1))
+    for place, window in windows:
+        out[(..., *place)] = x[(..., *window)].max(axis=tuple(range(2, x.ndim)))
+    return out
+
+
+def _max_unpool(g, index, size, kernel_size, stride=None, padding=0):
+    out = np.zeros((*g.shape[:2], int(np.prod(size))))
+    for place in np.ndindex(g.shape):
+        out[(*place[:2], index[place])] += g[place]
+    return out.reshape(*g.shape[:2], *size)
+
+
+def _resample_axis(x, axis, taps):
+    return np.moveaxis(np.moveaxis(x, axis, -1) @ taps.matrix().T, -1, axis)
+
+
+REFERENCES = {
+    "max_pool": _max_pool,
+    "max_unpool": _max_unpool,
+    "resample_axis": _resample_axis,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "conv_weight": _conv_weight,
+}
