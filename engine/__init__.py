@@ -7,7 +7,7 @@ Floors, from below; each imports only its own or lower ones::
     2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
     1  _core (Tensor, tape)  device  memory       names of kernels to callables
     0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
-       _linalg_kernels  _norm_kernels  _optim_kernels  _science_kernels
+       _linalg_kernels  _norm_kernels  _optim_kernels  _irregular_kernels
 
 Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.py``.
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "engine.errors engine.files engine.toml engine.processors engine._kernels"
     " engine._linalg_kernels engine._nn_kernels engine._norm_kernels engine._optim_kernels"
-    " engine._science_kernels",
+    " engine._irregular_kernels",
     "engine._core engine.device engine.config engine.memory",
     "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd",
     "engine.nn engine.optim engine.data engine.trace engine.compile engine.onnx",

@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from fieldgrad.engine import _science_kernels
+from fieldgrad.engine import _irregular_kernels
 from fieldgrad.engine.device.table import Array, Table
 
 __all__ = ["KERNELS"]
@@ -12,20 +12,20 @@ __all__ = ["KERNELS"]
 def _gru(
     gates: Array, h: Array, weight: Array, bias: Array | None = None, **options: Any
 ) -> tuple[Array, Array]:
-    return _science_kernels.recurrent(gates, h, None, weight, bias, **options)
+    return _irregular_kernels.recurrent(gates, h, None, weight, bias, **options)
 
 
 KERNELS: Table = {
-    "gather": _science_kernels.gather,
+    "gather": _irregular_kernels.gather,
     **{
-        f"segment_{kind}": functools.partial(_science_kernels.segment, kind)
-        for kind in _science_kernels.SEGMENT_KINDS
+        f"segment_{kind}": functools.partial(_irregular_kernels.segment, kind)
+        for kind in _irregular_kernels.SEGMENT_KINDS
     },
-    "segment_pick": _science_kernels.segment_pick,
-    "segment_unpick": _science_kernels.segment_unpick,
-    "cdist": _science_kernels.cdist,
-    "knn": _science_kernels.knn,
+    "segment_pick": _irregular_kernels.segment_pick,
+    "segment_unpick": _irregular_kernels.segment_unpick,
+    "cdist": _irregular_kernels.cdist,
+    "knn": _irregular_kernels.knn,
     "gru": _gru,
-    "lstm": _science_kernels.recurrent,
-    "recurrent_gradient": _science_kernels.recurrent_gradient,
+    "lstm": _irregular_kernels.recurrent,
+    "recurrent_gradient": _irregular_kernels.recurrent_gradient,
 }

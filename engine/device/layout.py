@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine import _kernels, _science_kernels
+from fieldgrad.engine import _kernels, _irregular_kernels
 from fieldgrad.engine.device.table import Array, Table
 
 __all__ = ["KERNELS"]
@@ -26,7 +26,7 @@ def _index_add(g: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and g.dtype.kind == "f":
         rows = np.where(index < 0, index + shape[0], index).ravel()
         g = g.reshape(rows.size, *shape[1:])
-        return np.asarray(_science_kernels.segment("sum", g, rows, num_segments=shape[0]))
+        return np.asarray(_irregular_kernels.segment("sum", g, rows, num_segments=shape[0]))
     repeats = any(isinstance(p, (list, np.ndarray)) and np.asarray(p).dtype != bool for p in parts)
     out = _kernels.empty(shape, g.dtype)
     out.fill(0)
