@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine import _kernels, _irregular_kernels
+from fieldgrad.engine import _irregular_kernels, _kernels
 from fieldgrad.engine.device.table import Array, Table
 
 __all__ = ["KERNELS"]
