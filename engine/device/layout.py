@@ -61,6 +61,21 @@ def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: floa
     return out
 
 
+def _stack(arrays: Sequence[Array], *, axis: int) -> Array:
+    """Join along a new axis, which in memory encloses the axis that follows it."""
+    first = arrays[0]
+    axis %= first.ndim + 1
+    order = sorted(range(first.ndim), key=lambda i: -abs(first.strides[i]))
+    place = order.index(axis) if axis < first.ndim else first.ndim
+    order = [i + (i >= axis) for i in order]
+    order.insert(place, axis)
+    shape = (*first.shape[:axis], len(arrays), *first.shape[axis:])
+    out = _kernels.empty(shape, np.result_type(*{a.dtype for a in arrays}), order)
+    for i, a in enumerate(arrays):
+        _kernels.copy_to(out[(*(slice(None),) * axis, i, ...)], a)
+    return out
+
+
 def _concat(arrays: Sequence[Array], *, axis: int) -> Array:
     """Join along an axis, keeping the memory order of the first array."""
     first = arrays[0]
@@ -87,6 +102,7 @@ KERNELS: Table = {
         x[(*[slice(None)] * (axis % x.ndim), i, ...)] for i in range(x.shape[axis])
     ],
     "pad": _pad,
+    "stack": _stack,
     "concat": _concat,
     "getitem": _getitem,
     "setitem": _setitem,

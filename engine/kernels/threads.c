@@ -13,7 +13,7 @@
 /* How long a worker spins before it sleeps: regions follow one another within tens of microseconds
  * in a training step, and waking a sleeping thread costs about as much as a small kernel. By the
  * clock, since the length of a pause differs tenfold between processors. */
-#define SPIN_NANOSECONDS 50000
+#define SPIN_NANOSECONDS 200000
 #define PAUSES_PER_LOOK 4
 
 static struct {

@@ -191,7 +191,8 @@ def _(g, shapes, axis, needs):
     return tuple(parts)
 
 
-def stack(arrays: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
+@op(kernel="stack", variadic=True, shape=shapes.stack, samples=samples.stacks)
+def stack(arrays: Sequence[TensorLike], /, *, axis: int = 0):
     """Arrays of equal shape joined along a new axis.
 
     Parameters
@@ -205,8 +206,17 @@ def stack(arrays: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
     -------
     Tensor
         Shape (n_0, n_1, …) with K inserted at axis.
+
+    Raises
+    ------
+    ShapeError
+        If no arrays are given, their shapes differ, or the axis does not exist.
     """
-    return concat([expand_dims(a, axis=axis) for a in arrays], axis=axis)
+
+
+@stack.vjp
+def _(g, axis):
+    return unstack(g, axis=axis)
 
 
 @op(

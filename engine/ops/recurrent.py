@@ -17,7 +17,7 @@ from fieldgrad.engine.device import KERNELS
 from fieldgrad.engine.op import op
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.elementary import sigmoid, tanh
-from fieldgrad.engine.ops.layout import concat, stack
+from fieldgrad.engine.ops.layout import concat, reshape, stack, unstack
 from fieldgrad.engine.ops.linalg import linear
 
 __all__ = ["gru", "gru_step", "lstm", "lstm_step"]
@@ -42,11 +42,10 @@ def gru_step(gates: Tensor, h: Tensor, weight: Tensor, bias: Tensor | None = Non
     Tensor
         Shape (batch, hidden).
     """
-    n = h.shape[1]
-    a = linear(h, weight, bias)
-    rz = sigmoid((gates + a)[:, : 2 * n])
-    r, z = rz[:, :n], rz[:, n:]
-    new = tanh(gates[:, 2 * n :] + r * a[:, 2 * n :])
+    x_r, x_z, x_n = _gates(gates, 3)
+    a_r, a_z, a_n = _gates(linear(h, weight, bias), 3)
+    z = sigmoid(x_z + a_z)
+    new = tanh(x_n + sigmoid(x_r + a_r) * a_n)
     return new + z * (h - new)
 
 
@@ -67,12 +66,14 @@ def lstm_step(gates: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tens
     tuple of Tensor
         State and cell, both of shape (batch, hidden).
     """
-    n = h.shape[1]
-    a = gates + linear(h, weight)
-    i, f = sigmoid(a[:, :n]), sigmoid(a[:, n : 2 * n])
-    g, o = tanh(a[:, 2 * n : 3 * n]), sigmoid(a[:, 3 * n :])
-    c = f * c + i * g
-    return o * tanh(c), c
+    i, f, g, o = _gates(gates + linear(h, weight), 4)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+def _gates(x: Tensor, n: int) -> Sequence[Tensor]:
+    """Views of the n gates in (batch, n hidden); their gradients are put together in one pass."""
+    return unstack(reshape(x, (x.shape[0], n, x.shape[1] // n)), axis=1)
 
 
 def _steps(n: int, reverse: bool) -> Sequence[int]:

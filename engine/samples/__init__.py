@@ -33,6 +33,7 @@ from fieldgrad.engine.samples.arrays import (
     scatters,
     selections,
     single_axes,
+    stacks,
     takes,
     with_attributes,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "segments",
     "selections",
     "single_axes",
+    "stacks",
     "takes",
     "taps",
     "transposed_convs",

@@ -34,6 +34,7 @@ __all__ = [
     "scatters",
     "selections",
     "single_axes",
+    "stacks",
     "takes",
     "with_attributes",
 ]
@@ -188,6 +189,12 @@ def concats(rng: np.random.Generator) -> Iterator[Sample]:
         (((2, 3, 2, 2), (2, 1, 2, 2)), 1),
     ):
         yield ([rng.normal(size=s) for s in joined],), {"axis": axis}
+
+
+def stacks(rng: np.random.Generator) -> Iterator[Sample]:
+    """Arrays to join along a new axis."""
+    for shape, n, axis in (((), 2, 0), ((2, 3), 3, 1), ((2, 3), 1, -1), ((2, 0), 2, 0)):
+        yield ([rng.normal(size=shape) for _ in range(n)],), {"axis": axis}
 
 
 def matrices(rng: np.random.Generator) -> Iterator[Sample]:

@@ -35,6 +35,7 @@ from fieldgrad.engine.shapes.layout import (
     permute,
     reduction,
     reshape,
+    stack,
     unstack,
 )
 from fieldgrad.engine.shapes.linalg import einsum, linear, matmul
@@ -115,6 +116,7 @@ __all__ = [
     "segment_softmax",
     "segment_unpick",
     "set_index",
+    "stack",
     "take_along_axis",
     "transposed_output",
     "unstack",

@@ -137,6 +137,20 @@ def concat(shapes: Sequence[Shape], *, axis: int) -> Shape:
     return (*first[:a], sum(s[a] for s in shapes), *first[a + 1 :])
 
 
+def stack(shapes: Sequence[Shape], *, axis: int) -> Shape:
+    """Shape of arrays joined along a new axis."""
+    if not shapes:
+        raise ShapeError("stack: no arrays given; expected at least one.")
+    first = shapes[0]
+    for i, s in enumerate(shapes):
+        if s != first:
+            raise ShapeError(
+                f"stack: array 0 has shape {first}, array {i} has {s}; expected equal shapes."
+            )
+    (axis,) = normalize_axes(axis, len(first) + 1, "stack")
+    return (*first[:axis], len(shapes), *first[axis:])
+
+
 def unstack(x: Shape, *, axis: int) -> list[Shape]:
     """Shape without the axis, as often as it is long."""
     along_axis(x, axis=axis)

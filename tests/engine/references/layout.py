@@ -39,6 +39,7 @@ REFERENCES = {
     "flip": lambda x, axis: np.flip(x, axis),
     "pad": _pad,
     "unstack": lambda x, axis: list(np.moveaxis(x, axis, 0)),
+    "stack": lambda *arrays, axis: np.stack(arrays, axis),
     "concat": lambda *arrays, axis: np.concatenate(arrays, axis),
     "getitem": lambda x, index: x[index],
     "index_add": _index_add,
