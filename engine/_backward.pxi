@@ -190,14 +190,20 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
             needs = needs_of(node, needed, targets)
             if needed is not None and True not in needs:
                 continue
-            if node.saved is None:
+            if node.saved is None and node.recompute is not None:
+                remember(node)
+            elif node.saved is None:
                 raise GradientError(f"backward of {node.op.name}: this part of the tape was already "
                                     "used. Call backward(retain_graph=True) the first time to go "
                                     "through it twice.")
             check_versions(node)
+            if fg_transforms:
+                transformed_rule(node.op, True)
             gradients = call_rule(node, arrived, needs, create_graph) \
-                if node.op.rule is not None and not (create_graph and node.op.fused) \
+                if node.op.rule is not None and not (node.op.fused and (create_graph or is_mapped(arrived))) \
                 else call_composite(node, arrived, needs, create_graph)
+            if fg_transforms:
+                transformed_rule(node.op, False)
             several = type(gradients) is tuple or type(gradients) is list
             n, shapes = len(node.edges), node.shapes
             if (len(gradients) if several else 1) != n:
@@ -213,19 +219,38 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                 if shapes is not None and not has_shape(g.data, <tuple>shapes[i]):
                     g = sum_to(g, <tuple>shapes[i])
                     owners = 1
-                if fg_anomaly and np.isnan(g.data).any():
+                if fg_anomaly and not is_mapped(g) and np.isnan(g.data).any():
                     raise GradientError(f"backward of {node.op.name} (recorded at {node.where}) gave NaN "
                                         f"in the gradient of its input {i}.")
                 deliver(edge, g, grads, targets, heap, needed, wanted is None,
                         not create_graph and is_only_ours(g, owners))
             gradients = gradient = arrived = None
             if not retain:
-                node.saved = node.inputs = node.out = None
+                node.saved = node.inputs = node.out = node.recompute = None
     finally:
         fg_recording = recording
     if wanted is None:
         return []
     return [targets[t if (<Tensor>t).node is None else (<Tensor>t).node] for t in wanted]
+
+
+cdef bint is_mapped(g):
+    """Whether a gradient, or one of several, stands for a batch of them (vmap)."""
+    if type(g) is tuple:
+        return any([is_mapped(part) for part in <tuple>g])
+    return g is not None and type(g) is not Tensor
+
+
+cdef remember(Node node):
+    """Fill in again what a node has forgotten, from the same call recorded once more."""
+    cdef Node again = node.recompute(node)
+    if again.saved is None and again.recompute is not None:
+        remember(again)
+    if again.versions != node.versions:
+        raise GradientError(f"backward of {node.op.name}: it is computed anew from tensors that were "
+                            "changed in place since the first time. Move the change behind backward().")
+    node.saved, node.inputs, node.attributes = again.saved, again.inputs, again.attributes
+    node.out, node.out_version = again.out, again.out_version
 
 
 cdef bint is_only_ours(Tensor g, Py_ssize_t n_owners):
@@ -283,3 +308,17 @@ def set_anomaly(bint value):
     before = bool(fg_anomaly)
     fg_anomaly = value
     return before
+
+
+def set_transforms(int n):
+    """Let the first n transforms see this thread's op calls; return how many did before."""
+    global fg_transforms
+    before = fg_transforms
+    fg_transforms = n
+    return before
+
+
+def install_transforms(call, rule):
+    """Say what runs instead of an op while there are transforms, and around the rule of an op."""
+    global transformed_call, transformed_rule
+    transformed_call, transformed_rule = call, rule

@@ -28,9 +28,11 @@ cdef extern from *:
     """
     static __thread int fg_recording = 1;   /* no_grad is a matter of one thread */
     static __thread int fg_anomaly = 0;
+    static __thread int fg_transforms = 0;  /* how many see this thread's op calls; transforms.py */
     """
     int fg_recording
     int fg_anomaly
+    int fg_transforms
 
 TABLE = {}                 # op name -> Op, filled by op.py
 DEFAULT_FLOAT = np.dtype(np.float32)
@@ -41,6 +43,7 @@ cdef tuple COMPARISONS = ("less", "less_equal", "equal", "not_equal", "greater",
 cdef dict table = TABLE
 cdef long node_count = 0
 cdef object float32 = DEFAULT_FLOAT
+cdef object transformed_call, transformed_rule     # what runs instead while there are transforms
 
 # What a rule may ask for: inputs by position (>= 0), or one of these; from SHAPE_OF, AUX and ATTRIBUTE
 # on, the shape of an input, an auxiliary array, an attribute, by position.
@@ -84,6 +87,7 @@ cdef class Node:
     cdef tuple saved         # what the rule asked for, in its order
     cdef tuple inputs        # fused ops only: input tensors, for the composite
     cdef dict attributes     # fused ops only
+    cdef object recompute    # of a node that forgot: gives one of the same call
     cdef tuple shapes        # input shapes, only when one was broadcast
     cdef cnp.ndarray out
     cdef Version out_version
@@ -91,7 +95,7 @@ cdef class Node:
     cdef readonly long sequence
     cdef readonly str where
     cdef int n_outputs       # of an op with several; each output has a port
-    cdef Node source         # of a port: the node of the op
+    cdef readonly Node source         # of a port: the node of the op
     cdef int port            # and which of its outputs this is
 
     def __lt__(self, Node other):
@@ -102,6 +106,11 @@ cdef class Node:
 
     def __repr__(self):
         return f"<Node {self.sequence}: {self.op.name}>"
+
+    def forget(self, recompute):
+        """Drop what was kept; ``recompute(node)`` gives a node of the same call when it is needed."""
+        self.saved = self.inputs = self.attributes = self.out = None
+        self.recompute = recompute
 
 
 @cython.freelist(256)
@@ -314,10 +323,10 @@ cdef class Tensor:
             before = wrap(self.data)
             before.node, before._requires_grad = self.node, self._requires_grad
             after = (<Op>table["setitem"])(before, v.astype(self.dtype), index=index)
-            self.data[index] = v.data
+            self.data[index] = values_of(v)
             self.node, self._requires_grad = after.node, True
         else:
-            self.data[index] = v.data
+            self.data[index] = values_of(v)
         self.bump_version()
 
     # ------------------------------------------------------------------ operators
@@ -517,10 +526,15 @@ cdef Tensor number(double value, int typenum):
     return wrap(a)
 
 
+cdef inline cnp.ndarray values_of(Tensor t):
+    """The tensor's array, which a tensor that stands for a batch of them refuses to give."""
+    return (<object>t).data if fg_transforms else t.data
+
+
 cdef cnp.ndarray as_array(object data):
     """The array of a tensor or array as it is; lists and Python numbers with float32 for floats."""
     if isinstance(data, Tensor):
-        return (<Tensor>data).data
+        return values_of(data)
     cdef cnp.ndarray array = data if isinstance(data, np.ndarray) else np.asarray(data)
     cdef int typenum = cnp.PyArray_TYPE(array)
     if not (cnp.PyTypeNum_ISNUMBER(typenum) or cnp.PyTypeNum_ISBOOL(typenum)):
@@ -566,11 +580,11 @@ cdef Tensor overwrite(Tensor x, Tensor result):
 cdef object plain_index(index):
     """The index with tensors replaced by their arrays."""
     if isinstance(index, Tensor):
-        return (<Tensor>index).data
+        return values_of(index)
     if isinstance(index, tuple):
         for i in index:
             if isinstance(i, Tensor):
-                return tuple([(<Tensor>j).data if isinstance(j, Tensor) else j for j in index])
+                return tuple([values_of(j) if isinstance(j, Tensor) else j for j in index])
     return index
 
 
@@ -706,11 +720,15 @@ cdef class Op:
         args = tuple(args[0]) if self.variadic else args[:n] + (None,) * (n - given)
         return apply(self, self.lift(args), attributes)
 
+    def apply(self, inputs, attributes):
+        """Run the op on tensors of the right dtypes and all of its attributes."""
+        return apply(self, inputs, attributes)
+
     cdef object unary(self, x):
         cdef Tensor t = x if isinstance(x, Tensor) else wrap(as_array(x)), out
         if self.floating and not is_real(t.data) and t.data.dtype.kind not in "fc":
             t = t.astype(DEFAULT_FLOAT)
-        if type(self.kernel) is not Elementwise:
+        if type(self.kernel) is not Elementwise or fg_transforms:
             return apply(self, (t,), {})
         out = wrap(call_elementwise(self.kernel, t.data, None))
         if t._requires_grad and fg_recording and self.differentiable:
@@ -734,7 +752,7 @@ cdef class Op:
         if a is None or b is None or self.keeps_dtype or not is_real(a.data) \
                 or cnp.PyArray_TYPE(a.data) != cnp.PyArray_TYPE(b.data):
             return apply(self, self.lift((x, y)), {})
-        if type(self.kernel) is not Elementwise:
+        if type(self.kernel) is not Elementwise or fg_transforms:
             return apply(self, (a, b), {})
         out = wrap(call_elementwise(self.kernel, a.data, b.data))
         if (a._requires_grad or b._requires_grad) and fg_recording and self.differentiable:
@@ -831,6 +849,8 @@ cdef object apply(Op op, tuple inputs, dict attributes):
     cdef tuple aux = ()
     if op.shape is not None:
         op.check(inputs, attributes)
+    if fg_transforms:
+        return transformed_call(op, inputs, attributes)
     if n == 1 and not op.variadic:
         x = <Tensor>inputs[0]
         result = op.kernel(x.data, **attributes) if attributes else op.kernel(x.data)
