@@ -3,6 +3,7 @@
 #   make test      all tests that need no data of your own
 #   make lint      ruff, mypy, docstrings
 #   make bench     benchmarks, beside PyTorch in an environment of its own
+#   make conformance   values, dtypes, gradients beside PyTorch's operator database
 #   make install   only install; the commands then are in .venv/bin, or in your active environment
 #   make clean     remove what was built, the environments and demo/
 # An active virtual environment is used; otherwise .venv is made.
@@ -23,7 +24,7 @@ REQUIREMENTS = $(RUN)/python -c 'import sys, tomllib; \
   table = tomllib.load(open("pyproject.toml", "rb")); \
   [table := table[key] for key in sys.argv[1:]]; print(*table, sep="\n")'
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint bench conformance clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -45,9 +46,12 @@ BENCH := .bench-venv/bin
 bench: .bench-venv/installed
 	$(BENCH)/python -m benchmarks --markdown docs/benchmarks.md --json build/benchmarks.json
 
+conformance: .bench-venv/installed
+	$(BENCH)/python -m benchmarks.conformance --markdown docs/conformance.md
+
 .bench-venv/installed: pyproject.toml meson.build $(VENV)/pyvenv.cfg $(wildcard engine/kernels/*)
 	$(RUN)/python -m venv .bench-venv
-	$(BENCH)/python -m pip install --quiet torch==2.13.0
+	$(BENCH)/python -m pip install --quiet torch==2.13.0 expecttest
 	$(REQUIREMENTS) build-system requires > .bench-venv/requirements.txt
 	$(BENCH)/python -m pip install --quiet -r .bench-venv/requirements.txt
 	PATH="$(CURDIR)/$(BENCH):$(PATH)" $(BENCH)/python -m pip install --quiet --no-build-isolation '.[neuro]'

@@ -193,7 +193,7 @@ def _(g, x, out, axis):
     return _keep(g * out, x.shape, axis) / x
 
 
-@op(kernel="cumsum", shape=lambda x, *, axis: x, samples=samples.scans)
+@op(kernel="cumsum", shape=shapes.along_axis, samples=samples.scans)
 def cumsum(x: TensorLike, /, axis: int):
     """Cumulative sum along an axis: element i is the sum of the elements 0 to i.
 

@@ -1,0 +1,215 @@
+"""One entry of torch's table on its sample inputs: torch's results and ours, side by side."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+import fieldgrad.engine as fg
+from benchmarks.conformance.entries.adapter import Entry, LeftOut
+
+__all__ = ["Finding", "check"]
+
+MOST = 200  # samples of an entry and dtype; of more, so many are taken at even distances
+# Relative to the element, and to the largest element: sums of many terms lose digits with them.
+TOLERANCE = {"float32": (1e-4, 1e-5), "complex64": (1e-4, 1e-5)}
+TIGHT = (1e-7, 1e-9)
+
+
+@dataclass
+class Finding:
+    """What was found for an entry in one dtype."""
+
+    n_samples: int = 0
+    n_agree: int = 0
+    n_gradients: int = 0
+    missing: str = ""  # the function of ours that does not exist
+    left_out: Counter[str] = field(default_factory=Counter)  # on purpose, with the reason
+    refused: Counter[str] = field(default_factory=Counter)  # by an error of ours
+    wrong: Counter[str] = field(default_factory=Counter)
+
+
+def check(info: Any, entry: Entry, dtype: torch.dtype) -> Finding:
+    """Run an entry on the samples that torch's table has for it in a dtype.
+
+    Parameters
+    ----------
+    info : OpInfo
+        From torch's ``op_db``.
+    entry : Entry
+        How we do the same.
+    dtype : torch.dtype
+        Of the inputs.
+
+    Returns
+    -------
+    Finding
+        Counts, and the messages of what went wrong.
+    """
+    found = Finding()
+    for sample in evenly(samples(info, dtype)):
+        arguments = (sample.input, sample.args, sample.kwargs)
+        ours = to_ours(arguments)  # first: the function may write to its arguments
+        try:
+            theirs = info.op(sample.input, *sample.args, **sample.kwargs)
+        except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):
+            continue  # no reference in this dtype
+        found.n_samples += 1
+        try:
+            got = entry.call(ours[0], *ours[1], **ours[2])
+            found.n_gradients += compare(entry, theirs, got, arguments, ours)
+            found.n_agree += 1
+        except LeftOut as reason:
+            found.left_out[str(reason)] += 1
+        except Disagreement as message:
+            found.wrong[str(message)] += 1
+        except AttributeError as error:
+            if getattr(error.obj, "__name__", "").startswith("fieldgrad."):
+                found.missing = f"{error.obj.__name__}.{error.name}"
+                return found
+            found.refused[described(error)] += 1
+        except Exception as error:  # whatever ours raises is a finding
+            if "array of 0 axes" in str(error):
+                found.left_out["an axis of a 0-d array: does not exist here, as in NumPy"] += 1
+            else:
+                found.refused[described(error)] += 1
+    return found
+
+
+def described(error: Exception) -> str:
+    """Type and first line of an error."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def samples(info: Any, dtype: torch.dtype) -> list[Any]:
+    """Give torch's sample inputs of an entry; none where it has no such dtype."""
+    torch.manual_seed(0)
+    wants = info.supports_autograd and dtype.is_floating_point
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(info.sample_inputs("cpu", dtype, requires_grad=wants))
+
+
+def evenly(items: list[Any]) -> list[Any]:
+    """Take no more than `MOST` of them, from all over the list."""
+    if len(items) <= MOST:
+        return items
+    return [items[i * len(items) // MOST] for i in range(MOST)]
+
+
+class Disagreement(Exception):
+    """Torch's result and ours differ; the text says how."""
+
+
+def to_ours(tree: Any) -> Any:
+    """Our tensors, NumPy's dtypes and plain tuples for torch's, in any nesting."""
+    made: dict[int, fg.Tensor] = {}
+
+    def convert(x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            if id(x) not in made:
+                made[id(x)] = fg.tensor(values(x).copy(), requires_grad=x.requires_grad)
+            return made[id(x)]
+        return numpy_dtype(x) if isinstance(x, torch.dtype) else x
+
+    return tree_map(convert, tree)
+
+
+def values(x: torch.Tensor) -> np.ndarray:
+    """The values, whatever the tensor's storage does lazily."""
+    return x.detach().resolve_conj().resolve_neg().numpy()
+
+
+def numpy_dtype(dtype: torch.dtype) -> Any:
+    """NumPy's type of the same name."""
+    if dtype in (torch.bfloat16, torch.complex32):
+        raise LeftOut(f"{str(dtype).removeprefix('torch.')} has no NumPy dtype")
+    return torch.empty(0, dtype=dtype).numpy().dtype
+
+
+def compare(entry: Entry, theirs: Any, got: Any, arguments: Any, ours: Any) -> int:
+    """Raise if results or gradients differ; return whether gradients were compared."""
+    if entry.view is not None:
+        theirs, got = entry.view(theirs), entry.view(got)
+    wanted = [y for y in tree_leaves(theirs) if isinstance(y, torch.Tensor)]
+    outputs = [y for y in tree_leaves(got) if isinstance(y, fg.Tensor | np.generic | np.ndarray)]
+    if len(wanted) != len(outputs):
+        raise Disagreement(f"{len(outputs)} results, torch gives {len(wanted)}")
+    pairs = [
+        (want, y if isinstance(y, fg.Tensor) else fg.tensor(y))
+        for want, y in zip(wanted, outputs, strict=True)
+    ]
+    for want, y in pairs:
+        if tuple(want.shape) != y.shape:
+            raise Disagreement(f"shape {y.shape}, torch gives {tuple(want.shape)}")
+        if numpy_dtype(want.dtype) != y.dtype:
+            if want.dtype is torch.int64 and y.dtype == np.float32:
+                raise LeftOut("integers go through float32 here")
+            raise Disagreement(f"dtype {y.dtype}, torch gives {str(want.dtype)[6:]}")
+        if not entry.shapes_only:
+            agree(y.data, values(want), "values")
+    smooth = [(w, y) for w, y in pairs if w.requires_grad and w.dtype.is_floating_point]
+    if not smooth or entry.shapes_only:
+        return 0
+    return compare_gradients(smooth, arguments, ours)
+
+
+def compare_gradients(pairs: list[tuple[Any, Any]], arguments: Any, ours: Any) -> int:
+    """Gradients of a random weighting of the results for all inputs that want one."""
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal(y.shape).astype(y.dtype) for _, y in pairs]
+    leaves = list(distinct(arguments, torch.Tensor))
+    inputs = list(distinct(ours, fg.Tensor))
+    want = torch.autograd.grad(
+        [y for y, _ in pairs],
+        leaves,
+        [torch.from_numpy(np.asarray(w)) for w in weights],
+        allow_unused=True,
+    )
+    recorded = [(y, w) for (_, y), w in zip(pairs, weights, strict=True) if y.requires_grad]
+    terms = [fg.sum(y * fg.tensor(w)) for y, w in recorded]
+    total = sum(terms[1:], terms[0]) if terms else None
+    found = fg.grad(total, inputs, allow_unused=True) if total is not None else [None] * len(inputs)
+    for i, (leaf, x, w, g) in enumerate(zip(leaves, inputs, want, found, strict=True)):
+        nothing = np.zeros(x.shape, x.dtype)
+        a = nothing if g is None else g.data
+        b = nothing if w is None else values(w)
+        if leaf.dtype.is_complex:
+            continue
+        if a.shape != b.shape or a.dtype != b.dtype:
+            raise Disagreement(
+                f"gradient {i}: {a.shape} {a.dtype}, torch gives {b.shape} {b.dtype}"
+            )
+        agree(a, b, f"gradient {i}")
+    return 1
+
+
+def distinct(tree: Any, kind: type) -> Iterator[Any]:
+    """Tensors of a tree that want a gradient, each once."""
+    seen = set()
+    for x in tree_leaves(tree):
+        if isinstance(x, kind) and x.requires_grad and id(x) not in seen:
+            seen.add(id(x))
+            yield x
+
+
+def agree(got: np.ndarray, want: np.ndarray, what: str) -> None:
+    """Raise if arrays differ by more than rounding."""
+    if not want.size:
+        return
+    relative, to_largest = TOLERANCE.get(str(want.dtype), TIGHT)
+    with np.errstate(all="ignore"):
+        finite = np.abs(want[np.isfinite(want)]).astype(np.float64)
+        largest = max(1.0, float(finite.max()) if finite.size else 0.0)
+        if np.allclose(got, want, rtol=relative, atol=to_largest * largest, equal_nan=True):
+            return
+        error = np.abs(np.asarray(got, complex) - np.asarray(want, complex))
+    at = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), want.shape)
+    raise Disagreement(
+        f"{what}: {got[at]:.9g} at {tuple(map(int, at))}, torch gives {want[at]:.9g}"
+    )
