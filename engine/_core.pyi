@@ -3,6 +3,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+DEFAULT_FLOAT: Any
 REQUIRED: object
 TABLE: dict[str, Op]
 

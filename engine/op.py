@@ -26,10 +26,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from numpy.typing import ArrayLike
 
-from fieldgrad.engine._core import REQUIRED, TABLE, Op, Tensor
+from fieldgrad.engine._core import DEFAULT_FLOAT, REQUIRED, TABLE, Op, Tensor
 from fieldgrad.engine.device import KERNELS
 
-__all__ = ["TABLE", "TensorLike", "op"]
+__all__ = ["TABLE", "TensorLike", "as_tensor", "op"]
 
 TensorLike = Tensor | ArrayLike  # what an op takes for a tensor: also arrays, numbers, nested lists
 P = ParamSpec("P")
@@ -121,6 +121,27 @@ def op(
         return declared
 
     return declare
+
+
+def as_tensor(x: TensorLike, /, *, floating: bool = False) -> Tensor:
+    """Give x itself if it is a tensor, else a tensor of it: for functions that are made of ops.
+
+    Parameters
+    ----------
+    x : Tensor
+        Or an array, a number, nested lists of numbers.
+    floating : bool, default False
+        Convert integers and booleans to float32.
+
+    Returns
+    -------
+    Tensor
+        With the values of x.
+    """
+    tensor = x if isinstance(x, Tensor) else Tensor(x)
+    if floating and tensor.dtype.kind not in "fc":
+        return tensor.astype(DEFAULT_FLOAT)
+    return tensor
 
 
 def _has_body(function: Callable[..., Any]) -> bool:
