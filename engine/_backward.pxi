@@ -260,6 +260,17 @@ cdef bint is_only_ours(Tensor g, Py_ssize_t n_owners):
         and (base == NULL or type(<object>base) is Buffer and Py_REFCNT(base) == 1)
 
 
+cdef Tensor added(Tensor before, Tensor g, Py_ssize_t n_owners):
+    """before + g: in before's memory where nobody else can see it, and nothing is recorded."""
+    cdef Op add = <Op>table["add"]
+    if fg_recording or before is g or not is_only_ours(before, n_owners) or not is_real(g.data) \
+            or cnp.PyArray_TYPE(before.data) != cnp.PyArray_TYPE(g.data) \
+            or not cnp.PyArray_SAMESHAPE(before.data, g.data):
+        return add.pair(before, g)
+    before.data = call_elementwise(add.kernel, before.data, g.data, True)
+    return before
+
+
 cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bint accumulate,
              bint give):
     """Add g to what has arrived at a node or leaf; with ``give`` a leaf may keep its memory."""
@@ -272,18 +283,18 @@ cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bi
             push(heap, <Node>edge)
             grads[edge] = g
         else:
-            grads[edge] = (<Op>table["add"]).pair(before, g)
+            grads[edge] = added(before, g, 2)    # owners: grads and before
         return
     leaf = <Tensor>edge
     if accumulate:
         if leaf.grad is not None:
-            leaf.grad = (<Op>table["add"]).pair(leaf.grad, g)
+            leaf.grad = added(leaf.grad, g, 1)
         else:
             # Each leaf owns its gradient; a recorded one keeps its history.
             leaf.grad = g if give or g.node is not None else wrap(g.data.copy(order="K"))
     elif leaf in targets:
         before = targets[leaf]
-        targets[leaf] = g if before is None else (<Op>table["add"]).pair(before, g)
+        targets[leaf] = g if before is None else added(before, g, 2)
 
 
 # ---------------------------------------------------------------------------------- for autograd.py

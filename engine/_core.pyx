@@ -59,7 +59,7 @@ cdef enum:
 
 # Elementwise kernels are called without Python in between: on small arrays the way is the work.
 cdef object Elementwise = _kernels.Elementwise, Buffer = _kernels.Buffer
-ctypedef cnp.ndarray (*elementwise_call)(object kernel, cnp.ndarray a, object b)
+ctypedef cnp.ndarray (*elementwise_call)(object kernel, cnp.ndarray a, object b, bint over)
 cdef elementwise_call call_elementwise = <elementwise_call>PyCapsule_GetPointer(
     _kernels.elementwise_call, "fieldgrad.elementwise")
 
@@ -345,7 +345,7 @@ cdef class Op:
             t = t.astype(DEFAULT_FLOAT)
         if type(self.kernel) is not Elementwise or fg_transforms:
             return apply(self, (t,), {})
-        out = wrap(call_elementwise(self.kernel, t.data, None))
+        out = wrap(call_elementwise(self.kernel, t.data, None, False))
         if t._requires_grad and fg_recording and self.differentiable:
             record(self, (t,), None, out, ())
         return out
@@ -369,7 +369,7 @@ cdef class Op:
             return apply(self, self.lift((x, y)), {})
         if type(self.kernel) is not Elementwise or fg_transforms:
             return apply(self, (a, b), {})
-        out = wrap(call_elementwise(self.kernel, a.data, b.data))
+        out = wrap(call_elementwise(self.kernel, a.data, b.data, False))
         if (a._requires_grad or b._requires_grad) and fg_recording and self.differentiable:
             record(self, (a, b), None, out, ())
         return out

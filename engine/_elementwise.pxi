@@ -33,19 +33,22 @@ cdef class Elementwise:
         if self.n_in == 3:
             if cnp.PyArray_TYPE(a) != cnp.NPY_BOOL:
                 a = a.astype(bool)
-            return self.call(b, others[1], a, values, attributes)
-        return self.call(a, b, None, values, attributes)
+            return self.call(b, others[1], a, values, attributes, False)
+        return self.call(a, b, None, values, attributes, False)
 
     cdef cnp.ndarray call(self, cnp.ndarray a, cnp.ndarray b, cnp.ndarray condition,
-                          const double *values, tuple attributes):
-        """The kernel for the dtype of a; b and the condition (which comes first) where it has them."""
+                          const double *values, tuple attributes, bint over):
+        """The kernel for the dtype of a; b and the condition (which comes first) where it has them.
+
+        With ``over`` the result takes the place of a, if that has the output's shape and no gaps.
+        """
         cdef int typenum = cnp.PyArray_TYPE(a)
         cdef fg_loop loop
         if typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE:
             loop = self.f32 if typenum == cnp.NPY_FLOAT else self.f64
             if condition is not None:
-                return self.walk(loop, typenum, condition, a, b, values)
-            return self.run(loop, typenum, a, b, values)
+                return self.walk(loop, typenum, condition, a, b, values, False)
+            return self.run(loop, typenum, a, b, values, over)
         if self.ufunc is None:
             raise TypeError(f"{self.name}: dtype {a.dtype} is not supported; "
                             "convert with .astype(float32) or .astype(float64)")
@@ -54,7 +57,7 @@ cdef class Elementwise:
         return out if isinstance(out, np.ndarray) else np.asarray(out)
 
     cdef cnp.ndarray run(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b,
-                         const double *attributes):
+                         const double *attributes, bint over):
         """One or two inputs; the short way for few elements in dense memory, or one and a number."""
         cdef char *data[3]
         cdef cnp.ndarray out, full = a
@@ -75,16 +78,17 @@ cdef class Elementwise:
                 short = False
         n = cnp.PyArray_SIZE(full)
         if not short or n > SHORT or not cnp.PyArray_IS_C_CONTIGUOUS(full):
-            return self.walk(loop, typenum, a, b, None, attributes)
+            return self.walk(loop, typenum, a, b, None, attributes, over)
         if self.truth >> self.n_in:
             typenum = cnp.NPY_BOOL
-        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(full), cnp.PyArray_DIMS(full), typenum)
+        out = a if over and full is a else \
+            cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(full), cnp.PyArray_DIMS(full), typenum)
         data[self.n_in] = <char *>cnp.PyArray_DATA(out)
         loop(data, n, repeated, attributes)
         return out
 
     cdef cnp.ndarray walk(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b, cnp.ndarray c,
-                          const double *attributes):
+                          const double *attributes, bint over):
         """Inputs of any strides, broadcast."""
         cdef fg_walk w
         cdef cnp.npy_intp shape[MAX_NDIM]
@@ -112,12 +116,13 @@ cdef class Elementwise:
                 full = x
         if self.truth >> self.n_in:
             typenum = cnp.NPY_BOOL
-        if cnp.PyArray_NDIM(full) == ndim and order_axes(full, ndim, order):
-            out = new_array(ndim, shape, typenum, order)
-        else:
+        if cnp.PyArray_NDIM(full) != ndim or not order_axes(full, ndim, order):
             for d in range(ndim):
                 order[d] = d
-            out = new_array(ndim, shape, typenum, NULL)
+        if over and full is a and cnp.PyArray_NDIM(a) == ndim and has_no_gaps(a, order):
+            out = a
+        else:
+            out = new_array(ndim, shape, typenum, order)
         w.loop, w.attributes, w.n_in, w.ndim = loop, attributes, self.n_in, ndim
         w.data[w.n_in] = <char *>cnp.PyArray_DATA(out)
         w.size[w.n_in] = cnp.PyArray_ITEMSIZE(out)
@@ -135,6 +140,17 @@ cdef class Elementwise:
         with nogil:
             fg_run_walk(&w)
         return out
+
+
+cdef bint has_no_gaps(cnp.ndarray x, const int *order):
+    """Whether x fills its memory, axes in this order from the outermost."""
+    cdef cnp.npy_intp expected = cnp.PyArray_ITEMSIZE(x)
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(x) - 1, -1, -1):
+        if cnp.PyArray_DIM(x, order[i]) != 1 and cnp.PyArray_STRIDE(x, order[i]) != expected:
+            return False
+        expected *= cnp.PyArray_DIM(x, order[i])
+    return True
 
 
 cdef bint is_fuller(cnp.ndarray x, cnp.ndarray y):
@@ -157,11 +173,12 @@ cdef raise_not_broadcast(str name, tuple inputs, int axis):
                      "them, or insert axes with x[..., None].")
 
 
-cdef cnp.ndarray call_elementwise(object kernel, cnp.ndarray a, object b):
+cdef cnp.ndarray call_elementwise(object kernel, cnp.ndarray a, object b, bint over):
     cdef double values[2]
     values[0] = values[1] = 0
-    return (<Elementwise>kernel).call(a, <cnp.ndarray>b, None, values, ())
+    return (<Elementwise>kernel).call(a, <cnp.ndarray>b, None, values, (), over)
 
 
-# The same for _core.pyx, without Python between: takes an Elementwise, an array, an array or None.
+# The same for _core.pyx, without Python between: takes an Elementwise, an array, an array or None,
+# and whether the result may take the first array's place.
 elementwise_call = PyCapsule_New(<void *>call_elementwise, "fieldgrad.elementwise", NULL)
