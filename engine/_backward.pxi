@@ -150,13 +150,13 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     """
     global fg_recording
     cdef dict grads = {}, targets = {}
-    cdef list heap = []
+    cdef list heap = [], filled = []
     cdef set needed = None
     cdef Node node
     cdef Tensor g, t
     cdef tuple needs, shapes
     cdef object arrived, gradients, gradient, edge
-    cdef Py_ssize_t i, n, owners
+    cdef Py_ssize_t i, n
     cdef bint several
     cdef int recording = fg_recording
     if wanted is not None:
@@ -168,8 +168,8 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
             raise GradientError("backward: the tensor does not depend on anything that requires a "
                                 "gradient. Set requires_grad=True on an input, and compute outside "
                                 "no_grad().")
-        deliver(t if t.node is None else t.node, g, grads, targets, heap, needed, wanted is None,
-                False)
+        deliver(t if t.node is None else t.node, g, grads, targets, heap, needed,
+                filled if wanted is None else None)
     g = t = None
     fg_recording = create_graph
     try:
@@ -215,20 +215,20 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                 if edge is None or gradient is None or not needs[i]:
                     continue
                 g = <Tensor?>gradient
-                owners = 3                     # gradients, gradient and g
                 if shapes is not None and not has_shape(g.data, <tuple>shapes[i]):
                     g = sum_to(g, <tuple>shapes[i])
-                    owners = 1
                 if fg_anomaly and not is_mapped(g) and np.isnan(g.data).any():
                     raise GradientError(f"backward of {node.op.name} (recorded at {node.where}) gave NaN "
                                         f"in the gradient of its input {i}.")
-                deliver(edge, g, grads, targets, heap, needed, wanted is None,
-                        not create_graph and is_only_ours(g, owners))
+                deliver(edge, g, grads, targets, heap, needed, filled if wanted is None else None)
             gradients = gradient = arrived = None
             if not retain:
                 node.saved = node.inputs = node.out = node.recompute = None
     finally:
         fg_recording = recording
+        grads = gradients = gradient = arrived = g = None
+        for t in filled:
+            own_gradient(t)
     if wanted is None:
         return []
     return [targets[t if (<Tensor>t).node is None else (<Tensor>t).node] for t in wanted]
@@ -263,7 +263,9 @@ cdef bint is_only_ours(Tensor g, Py_ssize_t n_owners):
 cdef Tensor added(Tensor before, Tensor g, Py_ssize_t n_owners):
     """before + g: in before's memory where nobody else can see it, and nothing is recorded."""
     cdef Op add = <Op>table["add"]
-    if fg_recording or before is g or not is_only_ours(before, n_owners) or not is_real(g.data) \
+    if fg_recording or before is g or type(before) is not Tensor or type(g) is not Tensor \
+            or type(add.kernel) is not Elementwise or not is_only_ours(before, n_owners) \
+            or not is_real(g.data) \
             or cnp.PyArray_TYPE(before.data) != cnp.PyArray_TYPE(g.data) \
             or not cnp.PyArray_SAMESHAPE(before.data, g.data):
         return add.pair(before, g)
@@ -271,9 +273,16 @@ cdef Tensor added(Tensor before, Tensor g, Py_ssize_t n_owners):
     return before
 
 
-cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bint accumulate,
-             bint give):
-    """Add g to what has arrived at a node or leaf; with ``give`` a leaf may keep its memory."""
+cdef own_gradient(Tensor leaf):
+    """Each leaf owns its gradient: a copy of one that others see; a recorded one keeps its history."""
+    cdef Tensor g = leaf.grad
+    if g is not None and g.node is None and type(g) is Tensor and not is_only_ours(g, 2):
+        leaf.grad = wrap(g.data.copy(order="K"))
+
+
+cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, list filled):
+    """Add g to what has arrived at a node or leaf; leaves that had no gradient are listed in
+    ``filled``, which is None if only targets want one."""
     cdef Tensor leaf, before
     if type(edge) is Node:
         if needed is not None and edge not in needed:
@@ -286,12 +295,13 @@ cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, bi
             grads[edge] = added(before, g, 2)    # owners: grads and before
         return
     leaf = <Tensor>edge
-    if accumulate:
-        if leaf.grad is not None:
-            leaf.grad = added(leaf.grad, g, 1)
+    if filled is not None:
+        before = leaf.grad
+        if before is None:
+            leaf.grad = g
+            filled.append(leaf)
         else:
-            # Each leaf owns its gradient; a recorded one keeps its history.
-            leaf.grad = g if give or g.node is not None else wrap(g.data.copy(order="K"))
+            leaf.grad = added(before, g, 2)      # owners: the leaf and before
     elif leaf in targets:
         before = targets[leaf]
         targets[leaf] = g if before is None else added(before, g, 2)

@@ -209,3 +209,34 @@ def test_value_and_grad():
     value, slope = fg.value_and_grad(lambda x, k: (x**2 * k).sum())(fg.tensor([1.0, 2.0]), 3.0)
     assert value.item() == 15.0
     assert slope.tolist() == [6.0, 12.0]
+
+
+def test_leaves_own_their_gradients():
+    x, y = (fg.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    g = fg.tensor(np.full(3, 2.0))
+    (x + y).backward(g)
+    x.grad.assign([0.0, 0.0, 0.0])
+    assert y.grad.tolist() == g.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_gradients_that_the_user_holds_are_not_written_over():
+    x = fg.tensor(np.ones(3), requires_grad=True)
+    (x * 2.0).sum().backward()
+    held, array = x.grad, x.grad.numpy()
+    (x * 3.0).sum().backward()
+    assert held.tolist() == array.tolist() == [2.0, 2.0, 2.0]
+    assert x.grad.tolist() == [5.0, 5.0, 5.0]
+
+
+def test_sums_of_gradients_in_place_leave_what_rules_keep():
+    """A tensor with several users, one of which passes its gradient on unchanged to two inputs."""
+    rng = np.random.default_rng(0)
+    x, y = (fg.tensor(rng.normal(size=(300, 400)), requires_grad=True) for _ in range(2))
+    for layout in (lambda t: t, lambda t: fg.permute_dims(t, axes=(1, 0))):
+        x.grad = y.grad = None
+        a, b = layout(x), layout(y)
+        c = a + b
+        (c * c + c + a * b + a - b).sum().backward()
+        c = x.numpy() + y.numpy()
+        np.testing.assert_allclose(x.grad.numpy(), 2 * c + 2 + y.numpy(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(y.grad.numpy(), 2 * c + x.numpy(), rtol=1e-12, atol=1e-12)
