@@ -45,14 +45,15 @@ cdef long node_count = 0
 cdef object float32 = DEFAULT_FLOAT
 cdef object transformed_call, transformed_rule     # what runs instead while there are transforms
 
-# What a rule may ask for: inputs by position (>= 0), or one of these; from SHAPE_OF, AUX and ATTRIBUTE
-# on, the shape of an input, an auxiliary array, an attribute, by position.
+# What a rule may ask for: inputs by position (>= 0), or one of these; from SHAPE_OF, DTYPE_OF, AUX and
+# ATTRIBUTE on, the shape or dtype of an input, an auxiliary array, an attribute, by position.
 cdef enum:
     OUT = -1
     NEEDS = -2
     ARRAYS = -3
     SHAPES = -4
     SHAPE_OF = 1000
+    DTYPE_OF = 1500
     AUX = 2000
     ATTRIBUTE = 3000
     MAX_SAVED = 16
@@ -271,7 +272,8 @@ cdef class Op:
         """Declare the gradient rule, written in ops: ``rule(g, …)`` gives one gradient per input.
 
         The rule's further parameter names say what the tape keeps: an input's name, ``out``, an
-        attribute, an auxiliary array, ``<input>_shape``, or ``needs`` (which inputs want one).
+        attribute, an auxiliary array, ``<input>_shape``, ``<input>_dtype``, or ``needs`` (which
+        inputs want one).
         """
         self.set_rule(rule, False)
         return rule
@@ -295,7 +297,8 @@ cdef class Op:
             codes[self.inputs[0]], codes["shapes"] = ARRAYS, SHAPES
         else:
             for i, name in enumerate(self.inputs):
-                codes[name], codes[f"{name}_shape"] = i, SHAPE_OF + i
+                codes[name] = i
+                codes[f"{name}_shape"], codes[f"{name}_dtype"] = SHAPE_OF + i, DTYPE_OF + i
         asked = rule.__code__.co_varnames[1:rule.__code__.co_argcount]
         for name in asked:
             if name not in codes:
@@ -544,6 +547,9 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
             item = attributes[op.attributes[code - ATTRIBUTE]]
         elif code >= AUX:
             item = aux[code - AUX]
+        elif code >= DTYPE_OF:
+            if inputs[code - DTYPE_OF] is not None:
+                item = (<Tensor>inputs[code - DTYPE_OF]).data.dtype
         elif code >= SHAPE_OF:
             if inputs[code - SHAPE_OF] is not None:
                 item = shape_of((<Tensor>inputs[code - SHAPE_OF]).data)

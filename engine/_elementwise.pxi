@@ -53,7 +53,11 @@ cdef class Elementwise:
             raise TypeError(f"{self.name}: dtype {a.dtype} is not supported; "
                             "convert with .astype(float32) or .astype(float64)")
         arrays = tuple([x for x in (condition, a, b) if x is not None])
-        out = self.ufunc(*arrays, *attributes)
+        if cnp.PyTypeNum_ISCOMPLEX(typenum):
+            with np.errstate(all="ignore"):     # as silent as the C loops
+                out = self.ufunc(*arrays, *attributes)
+        else:
+            out = self.ufunc(*arrays, *attributes)
         return out if isinstance(out, np.ndarray) else np.asarray(out)
 
     cdef cnp.ndarray run(self, fg_loop loop, int typenum, cnp.ndarray a, cnp.ndarray b,

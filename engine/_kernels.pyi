@@ -35,7 +35,12 @@ class Reduction:
     name: str
     def __init__(self, name: str, numpy: Any) -> None: ...
     def __call__(
-        self, x: Array, axis: int | Sequence[int] | None = None, keepdims: bool = False
+        self,
+        x: Array,
+        axis: int | Sequence[int] | None = None,
+        keepdims: bool = False,
+        dtype: DTypeLike | None = None,
     ) -> Array: ...
 
 def cumsum(x: Array, axis: int) -> Array: ...
+def linear_scan(a: Array, b: Array, axis: int) -> Array: ...

@@ -14,7 +14,9 @@ cdef class Reduction:
     def __init__(self, name, numpy):
         self.name, self.numpy, self.kind = name, numpy, REDUCTIONS[name]
 
-    def __call__(self, cnp.ndarray x, axis=None, bint keepdims=False):
+    def __call__(self, cnp.ndarray x, axis=None, bint keepdims=False, dtype=None):
+        if dtype is not None and x.dtype != dtype:
+            x = x.astype(dtype)
         cdef int typenum = cnp.PyArray_TYPE(x)
         cdef bint reduced[MAX_NDIM]
         cdef fg_reduction r
@@ -176,4 +178,49 @@ def cumsum(cnp.ndarray x, int axis):
     out = empty_like(source)
     with nogil:
         kernels.cumsum(f64, cnp.PyArray_DATA(source), cnp.PyArray_DATA(out), outer, n, inner)
+    return out
+
+
+ctypedef fused real_t:
+    float
+    double
+
+
+cdef void scan(const real_t *a, const real_t *b, real_t *out, ptrdiff_t outer, ptrdiff_t n,
+               ptrdiff_t inner) noexcept nogil:
+    """out[k] = a[k] out[k - 1] + b[k] along the middle axis of dense (outer, n, inner) arrays."""
+    cdef ptrdiff_t i, j, k, at
+    for i in range(outer):
+        for k in range(n):
+            at = (i * n + k) * inner
+            for j in range(at, at + inner):
+                out[j] = b[j] if k == 0 else a[j] * out[j - inner] + b[j]
+
+
+def linear_scan(cnp.ndarray a, cnp.ndarray b, int axis):
+    """The recurrence y[k] = a[k] y[k - 1] + b[k] along an axis of arrays of one shape and dtype."""
+    cdef int f64 = cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE
+    cdef ptrdiff_t outer, inner, n
+    cdef cnp.ndarray out
+    if cnp.PyArray_TYPE(a) != cnp.NPY_FLOAT and not f64:
+        out = np.array(b)
+        last = np.moveaxis(out, axis, 0)
+        for previous, here, factor in zip(last, last[1:], np.moveaxis(a, axis, 0)[1:]):
+            here += factor * previous
+        return out
+    if axis < 0:
+        axis += cnp.PyArray_NDIM(a)
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    n, inner = cnp.PyArray_DIM(a, axis), 1
+    for d in range(axis + 1, cnp.PyArray_NDIM(a)):
+        inner *= cnp.PyArray_DIM(a, d)
+    outer = cnp.PyArray_SIZE(a) // max(n * inner, 1)
+    out = empty(np.shape(b), b.dtype)
+    with nogil:
+        if f64:
+            scan[double](<double *>cnp.PyArray_DATA(a), <double *>cnp.PyArray_DATA(b),
+                         <double *>cnp.PyArray_DATA(out), outer, n, inner)
+        else:
+            scan[float](<float *>cnp.PyArray_DATA(a), <float *>cnp.PyArray_DATA(b),
+                        <float *>cnp.PyArray_DATA(out), outer, n, inner)
     return out

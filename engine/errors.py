@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from types import ModuleType
 
 __all__ = [
+    "AxisError",
     "DTypeError",
     "DataError",
     "FieldgradError",
@@ -31,6 +32,10 @@ class FieldgradError(Exception):
 
 class ShapeError(FieldgradError, ValueError):
     """Arrays whose shapes do not fit the operation or one another."""
+
+
+class AxisError(ShapeError, IndexError):
+    """An axis that the array does not have."""
 
 
 class DTypeError(FieldgradError, TypeError):

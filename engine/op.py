@@ -11,8 +11,9 @@ Example: the whole of ``erf``, apart from its line of C in ``kernels/elementwise
         return g * (2 / sqrt(pi)) * exp(-x * x)
 
 Parameters before the ``/`` are tensors, the others are attributes; the result is a `Tensor`. A
-rule's parameter names say what the tape keeps: ``out``, an input, ``<input>_shape``, an attribute,
-an auxiliary array of the kernel, or ``needs``. Broadcasting is undone by the tape, never in a rule.
+rule's parameter names say what the tape keeps: ``out``, an input, ``<input>_shape``,
+``<input>_dtype``, an attribute, an auxiliary array of the kernel, or ``needs``. Broadcasting is
+undone by the tape, never in a rule.
 
 A function with a body beyond its documentation is a *fused* op: the body says the same in simpler
 ops. It is the test oracle, and what is differentiated for second derivatives when the rule is a

@@ -9,6 +9,7 @@ has the method (factorizations, special functions) it is used as it is. One file
 
 from fieldgrad.engine.device import (
     elementwise,
+    fft,
     irregular,
     layout,
     linalg,
@@ -28,4 +29,5 @@ KERNELS: Table = {
     **norm.KERNELS,
     **windows.KERNELS,
     **irregular.KERNELS,
+    **fft.KERNELS,
 }

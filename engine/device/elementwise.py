@@ -3,9 +3,14 @@
 import numpy as np
 
 from fieldgrad.engine import _kernels
-from fieldgrad.engine.device.table import Table, arrays_out
+from fieldgrad.engine.device.table import Array, Table, arrays_out
 
 __all__ = ["KERNELS"]
+
+
+def _divide_or_zero(x: Array, y: Array) -> Array:
+    return np.where(x == 0, x, x / y)
+
 
 KERNELS: Table = {
     **{
@@ -34,7 +39,7 @@ KERNELS: Table = {
             "clip": np.clip,
             "floor": np.floor,
             "ceil": np.ceil,
-            "round": np.rint,
+            "round": np.round,
             "equal": np.equal,
             "not_equal": np.not_equal,
             "less": np.less,
@@ -45,7 +50,7 @@ KERNELS: Table = {
             "isnan": np.isnan,
             "isfinite": np.isfinite,
             "where": np.where,
-            "divide_or_zero": None,
+            "divide_or_zero": _divide_or_zero,
             "erf": None,
             "sigmoid": None,
             "softplus": None,
@@ -55,7 +60,7 @@ KERNELS: Table = {
             "leaky_relu": None,
             "binary_cross_entropy": None,
             "elu": None,
-            "tanh_grad": None,
+            "tanh_grad": lambda g, y: g * (1 - y * y),
             "sigmoid_grad": None,
             "softplus_grad": None,
             "silu_grad": None,
@@ -65,11 +70,42 @@ KERNELS: Table = {
         }.items()
     },
     **{
-        f.__name__: arrays_out(f)
-        for f in (
-            np.logical_and,
-            np.logical_or,
-            np.logical_xor,
+        name: arrays_out(getattr(np, name))
+        for name in (
+            "acos",
+            "acosh",
+            "asin",
+            "asinh",
+            "atan",
+            "atan2",
+            "atanh",
+            "bitwise_and",
+            "bitwise_invert",
+            "bitwise_left_shift",
+            "bitwise_or",
+            "bitwise_right_shift",
+            "bitwise_xor",
+            "copysign",
+            "cosh",
+            "exp2",
+            "floor_divide",
+            "hypot",
+            "isinf",
+            "log10",
+            "log2",
+            "logaddexp",
+            "logical_and",
+            "logical_or",
+            "logical_xor",
+            "nextafter",
+            "remainder",
+            "signbit",
+            "sinh",
+            "tan",
+            "trunc",
         )
     },
+    "real": lambda x: x.real,
+    "imag": lambda x: x.imag,
+    "conj": lambda x: np.conj(x) if x.dtype.kind == "c" else x,
 }

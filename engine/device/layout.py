@@ -7,8 +7,30 @@ import numpy as np
 
 from fieldgrad.engine import _irregular_kernels, _kernels
 from fieldgrad.engine.device.table import Array, Table
+from fieldgrad.engine.errors import DTypeError, ShapeError
 
 __all__ = ["KERNELS"]
+
+
+def _astype(x: Array, *, dtype: Any, copy: bool, device: Any) -> Array:
+    if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+        raise DTypeError(
+            f"astype: {x.dtype} numbers have an imaginary part and {np.dtype(dtype)} has none; "
+            "take real(x), imag(x) or abs(x)."
+        )
+    return x.astype(dtype, copy=copy)
+
+
+def _reshape(x: Array, *, shape: int | Sequence[int], copy: bool | None) -> Array:
+    out = x.reshape(shape)
+    if copy is None or copy != np.may_share_memory(out, x):
+        return out
+    if copy:
+        return out.copy()
+    raise ShapeError(
+        f"reshape: x of shape {x.shape} and strides {x.strides} has no view of shape {shape}, and "
+        "copy=False forbids a copy. Leave copy=None."
+    )
 
 
 def _getitem(x: Array, *, index: Any) -> Array:
@@ -76,8 +98,10 @@ def _stack(arrays: Sequence[Array], *, axis: int) -> Array:
     return out
 
 
-def _concat(arrays: Sequence[Array], *, axis: int) -> Array:
+def _concat(arrays: Sequence[Array], *, axis: int | None) -> Array:
     """Join along an axis, keeping the memory order of the first array."""
+    if axis is None:
+        arrays, axis = [a.reshape(-1) for a in arrays], 0
     first = arrays[0]
     shape = list(first.shape)
     shape[axis] = sum(a.shape[axis] for a in arrays)
@@ -93,11 +117,12 @@ def _concat(arrays: Sequence[Array], *, axis: int) -> Array:
 
 KERNELS: Table = {
     "alias": lambda x: x.view(),
-    "astype": lambda x, dtype: x.astype(dtype),
-    "reshape": lambda x, shape: x.reshape(shape),
+    "astype": _astype,
+    "reshape": _reshape,
     "permute_dims": lambda x, axes: x.transpose(axes),
     "broadcast_to": lambda x, shape: _kernels.broadcast_to(x, tuple(shape)),
     "flip": lambda x, axis: np.flip(x, axis),
+    "roll": lambda x, shift, axis: np.roll(x, shift, axis),
     "unstack": lambda x, axis: [
         x[(*[slice(None)] * (axis % x.ndim), i, ...)] for i in range(x.shape[axis])
     ],

@@ -16,6 +16,7 @@ def arrays_out(function: Callable[..., Any]) -> Callable[..., Array]:
     """NumPy gives scalars for 0-d results; kernels give arrays."""
 
     def kernel(*arrays: Any, **attributes: Any) -> Array:
-        return np.asarray(function(*arrays, **attributes))
+        with np.errstate(all="ignore"):  # as silent as the C loops
+            return np.asarray(function(*arrays, **attributes))
 
     return kernel

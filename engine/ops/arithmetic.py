@@ -1,8 +1,16 @@
 """Arithmetic, comparison and selection, elementwise with broadcasting."""
 
+from typing import Any
+
+import numpy as np
+
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.ops.complex import conj
 from fieldgrad.engine.samples import (
     pairs,
+    positive_pairs,
     positives,
     reals,
     selections,
@@ -51,6 +59,27 @@ def _(g, out, y, needs):
     return gx, -gx * out if needs[1] else None
 
 
+@op(kernel="floor_divide", samples=positive_pairs)
+def floor_divide(x: TensorLike, y: TensorLike, /):
+    """The largest integer not above x / y, elementwise; the gradients are 0."""
+
+
+@floor_divide.vjp
+def _(g):
+    zero = g * 0.0
+    return zero, zero
+
+
+@op(kernel="remainder", samples=positive_pairs)
+def remainder(x: TensorLike, y: TensorLike, /):
+    """x - y · floor(x / y), elementwise: what is left over, with the sign of y."""
+
+
+@remainder.vjp
+def _(g, x, y, needs):
+    return g, -g * floor_divide(x, y) if needs[1] else None
+
+
 @op(kernel="maximum", samples=pairs)
 def maximum(x: TensorLike, y: TensorLike, /):
     """The larger of x and y, elementwise; NaN if either is NaN.
@@ -93,24 +122,64 @@ def _(g):
     return -g
 
 
+def positive(x: TensorLike, /) -> Tensor:
+    """The values as they are, elementwise: +x.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        The tensor itself.
+    """
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
 @op(kernel="abs", samples=reals)
 def abs(x: TensorLike, /):
-    """Absolute value, elementwise; the gradient at 0 is 0."""
+    """Absolute value, elementwise, of complex numbers too; the gradient at 0 is 0."""
 
 
 @abs.vjp
 def _(g, x):
-    return g * sign(x)
+    return g * conj(sign(x))
 
 
 @op(kernel="sign", samples=reals)
 def sign(x: TensorLike, /):
-    """-1, 0 or 1 by the sign of x; the gradient is 0."""
+    """-1, 0 or 1 by the sign of x, with the gradient 0; x / abs(x) for complex x."""
 
 
 @sign.vjp
-def _(g):
+def _(g, x_dtype):
+    if x_dtype.kind == "c":
+        raise GradientError(
+            "sign of complex numbers has no gradient rule; write x / abs(x), which has one."
+        )
     return g * 0.0
+
+
+@op(kernel="signbit", samples=reals, differentiable=False)
+def signbit(x: TensorLike, /):
+    """Whether the sign of x is minus, elementwise, also for -0.0."""
+
+
+@op(kernel="copysign", floating=True, samples=pairs)
+def copysign(x: TensorLike, y: TensorLike, /):
+    """The magnitude of x with the sign of y, elementwise; the gradient for y is 0."""
+
+
+@copysign.vjp
+def _(g, x, y):
+    return g * copysign(sign(x), x * copysign(1.0, y)), g * 0.0
+
+
+@op(kernel="nextafter", floating=True, samples=pairs, differentiable=False)
+def nextafter(x: TensorLike, y: TensorLike, /):
+    """The number next to x, in its dtype, on the way to y, elementwise."""
 
 
 @op(kernel="square", samples=reals)
@@ -162,23 +231,61 @@ def _(g, out):
 
 @op(
     kernel="clip",
-    samples=with_attributes(reals, {"min": -0.52, "max": 0.73}, {"min": 0.0, "max": float("inf")}),
+    floating=True,
+    samples=with_attributes(reals, {"low": -0.52, "high": 0.73}, {"low": 0.0}),
 )
-def clip(x: TensorLike, /, min: float = float("-inf"), max: float = float("inf")):
-    """x limited to [min, max]; the gradient is 1 inside, bounds included, and 0 outside.
+def limit(x: TensorLike, /, low: float = float("-inf"), high: float = float("inf")):
+    """x limited to [low, high]: what `clip` does where both bounds are numbers.
 
     Parameters
     ----------
     x : Tensor
         Any shape.
-    min, max : float
+    low, high : float
         The bounds; no bound by default.
     """
 
 
-@clip.vjp
-def _(g, x, min, max):
-    return g * logical_and(x >= min, x <= max).astype(g.dtype)
+@limit.vjp
+def _(g, x, low, high):
+    return g * logical_and(x >= low, x <= high).astype(g.dtype)
+
+
+def clip(x: Tensor, /, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+    """x limited to [min, max], elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    min, max : float, Tensor or None
+        The bounds; no bound by default. Tensors broadcast with x.
+
+    Returns
+    -------
+    Tensor
+        In the dtype of x. Where min is above max, max.
+
+    Notes
+    -----
+    The gradient is 1 inside, numbers as bounds included, and 0 outside. Tensors as bounds get the
+    gradient where they apply, and half of it where x equals them.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.clip(fg.tensor([-2.0, 0.5, 3.0]), 0, 1).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    numbers = all(b is None or isinstance(b, (int, float)) for b in (min, max))
+    if x.dtype.kind == "f" and numbers and not (min is None and max is None):
+        low: Any = -np.inf if min is None else min
+        high: Any = np.inf if max is None else max
+        return limit(x, low, high)
+    dtype = x.dtype
+    x = x if min is None else maximum(x, min)
+    x = x if max is None else minimum(x, max)
+    return x.astype(dtype)
 
 
 @op(kernel="floor", samples=reals)
@@ -197,6 +304,16 @@ def ceil(x: TensorLike, /):
 
 
 @ceil.vjp
+def _(g):
+    return g * 0.0
+
+
+@op(kernel="trunc", samples=reals)
+def trunc(x: TensorLike, /):
+    """The integer next to x towards 0; the gradient is 0."""
+
+
+@trunc.vjp
 def _(g):
     return g * 0.0
 
@@ -270,6 +387,11 @@ def logical_or(x: TensorLike, y: TensorLike, /):
     """Whether one of both is true (not zero), elementwise."""
 
 
+@op(kernel="logical_xor", samples=pairs, differentiable=False)
+def logical_xor(x: TensorLike, y: TensorLike, /):
+    """Whether exactly one of both is true (not zero), elementwise."""
+
+
 @op(kernel="logical_not", samples=reals, differentiable=False)
 def logical_not(x: TensorLike, /):
     """Whether x is false (zero), elementwise."""
@@ -283,3 +405,8 @@ def isnan(x: TensorLike, /):
 @op(kernel="isfinite", samples=reals, differentiable=False)
 def isfinite(x: TensorLike, /):
     """Whether x is neither NaN nor infinite, elementwise."""
+
+
+@op(kernel="isinf", samples=reals, differentiable=False)
+def isinf(x: TensorLike, /):
+    """Whether x is plus or minus infinity, elementwise."""

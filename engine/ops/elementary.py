@@ -3,10 +3,15 @@
 import math
 
 from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import divide_or_zero, where
+from fieldgrad.engine.ops.arithmetic import divide_or_zero, sqrt, where
+from fieldgrad.engine.ops.complex import imag, real
 from fieldgrad.engine.samples import (
+    above_one,
+    fractions,
     gradient_pairs,
+    pairs,
     positive_pairs,
     positives,
     reals,
@@ -66,8 +71,53 @@ def _(g, out, x, y, needs):
     gx = g * where(y == 0, 0.0, y * power(x, y - 1)) if needs[0] else None
     if not needs[1]:
         return gx, None
+    if x.dtype.kind == "c":
+        raise GradientError(
+            "power: complex numbers have no gradient rule for the exponent; write exp(y * log(x))."
+        )
     positive = x > 0
     return gx, where(positive, g * out * log(where(positive, x, 1.0)), 0.0)
+
+
+@op(kernel="log2", floating=True, samples=positives)
+def log2(x: TensorLike, /):
+    """Logarithm to the base 2, elementwise; like `log` where the incoming gradient is 0."""
+
+
+@log2.vjp
+def _(g, x):
+    return divide_or_zero(g * (1.0 / math.log(2.0)), x)
+
+
+@op(kernel="log10", floating=True, samples=positives)
+def log10(x: TensorLike, /):
+    """Logarithm to the base 10, elementwise; like `log` where the incoming gradient is 0."""
+
+
+@log10.vjp
+def _(g, x):
+    return divide_or_zero(g * (1.0 / math.log(10.0)), x)
+
+
+@op(kernel="exp2", floating=True, samples=reals)
+def exp2(x: TensorLike, /):
+    """2 to the power x, elementwise."""
+
+
+@exp2.vjp
+def _(g, out):
+    return g * math.log(2.0) * out
+
+
+@op(kernel="logaddexp", floating=True, samples=pairs)
+def logaddexp(x: TensorLike, y: TensorLike, /):
+    """log(exp(x) + exp(y)), elementwise; never overflows."""
+
+
+@logaddexp.vjp
+def _(g, x, y):
+    to_x = where(x == y, 0.5, sigmoid(x - y))  # equal infinities have no difference
+    return g * to_x, g * (1.0 - to_x)
 
 
 @op(kernel="log1p", floating=True, samples=positives)
@@ -98,6 +148,125 @@ def cos(x: TensorLike, /):
 @cos.vjp
 def _(g, x):
     return -g * sin(x)
+
+
+@op(kernel="tan", floating=True, samples=fractions)
+def tan(x: TensorLike, /):
+    """Tangent of an angle in radians, elementwise."""
+
+
+@tan.vjp
+def _(g, out):
+    return g * (1.0 + out * out)
+
+
+@op(kernel="asin", floating=True, samples=fractions)
+def asin(x: TensorLike, /):
+    """The angle in radians from -π/2 to π/2 whose sine is x, elementwise."""
+
+
+@asin.vjp
+def _(g, x):
+    # Two roots, not one of the product: exact near 1, and on the right branch for complex x.
+    return divide_or_zero(g, sqrt(1.0 - x) * sqrt(1.0 + x))
+
+
+@op(kernel="acos", floating=True, samples=fractions)
+def acos(x: TensorLike, /):
+    """The angle in radians from 0 to π whose cosine is x, elementwise."""
+
+
+@acos.vjp
+def _(g, x):
+    return divide_or_zero(-g, sqrt(1.0 - x) * sqrt(1.0 + x))
+
+
+@op(kernel="atan", floating=True, samples=reals)
+def atan(x: TensorLike, /):
+    """The angle in radians from -π/2 to π/2 whose tangent is x, elementwise."""
+
+
+@atan.vjp
+def _(g, x):
+    return g / (1.0 + x * x)
+
+
+@op(kernel="atan2", floating=True, samples=pairs)
+def atan2(x: TensorLike, y: TensorLike, /):
+    """The angle in radians from -π to π of the point with ordinate x and abscissa y, elementwise.
+
+    Notes
+    -----
+    The gradients at the point 0, 0, which has no angle, are 0.
+    """
+
+
+@atan2.vjp
+def _(g, x, y, needs):
+    r = hypot(x, y)
+    gx = g * divide_or_zero(divide_or_zero(y, r), r) if needs[0] else None
+    return gx, g * divide_or_zero(divide_or_zero(-x, r), r) if needs[1] else None
+
+
+@op(kernel="hypot", floating=True, samples=pairs)
+def hypot(x: TensorLike, y: TensorLike, /):
+    """sqrt(x² + y²), elementwise, without overflow; the gradients at 0, 0 are 0."""
+
+
+@hypot.vjp
+def _(g, out, x, y, needs):
+    gx = g * divide_or_zero(x, out) if needs[0] else None
+    return gx, g * divide_or_zero(y, out) if needs[1] else None
+
+
+@op(kernel="sinh", floating=True, samples=reals)
+def sinh(x: TensorLike, /):
+    """Hyperbolic sine, elementwise."""
+
+
+@sinh.vjp
+def _(g, x):
+    return g * cosh(x)
+
+
+@op(kernel="cosh", floating=True, samples=reals)
+def cosh(x: TensorLike, /):
+    """Hyperbolic cosine, elementwise."""
+
+
+@cosh.vjp
+def _(g, x):
+    return g * sinh(x)
+
+
+@op(kernel="asinh", floating=True, samples=reals)
+def asinh(x: TensorLike, /):
+    """The number whose hyperbolic sine is x, elementwise."""
+
+
+@asinh.vjp
+def _(g, x):
+    return g / sqrt(1.0 + x * x)
+
+
+@op(kernel="acosh", floating=True, samples=above_one)
+def acosh(x: TensorLike, /):
+    """The number of at least 0 whose hyperbolic cosine is x, elementwise."""
+
+
+@acosh.vjp
+def _(g, x):
+    return divide_or_zero(g, sqrt(x - 1.0) * sqrt(x + 1.0))
+
+
+@op(kernel="atanh", floating=True, samples=fractions)
+def atanh(x: TensorLike, /):
+    """The number whose hyperbolic tangent is x, elementwise."""
+
+
+@atanh.vjp
+def _(g, x):
+    return divide_or_zero(g, (1.0 - x) * (1.0 + x))
 
 
 @op(kernel="tanh", floating=True, samples=reals)
@@ -332,3 +501,29 @@ def elu_grad(g: Tensor, y: Tensor, /, alpha: float = 1.0):
 @elu_grad.vjp
 def _(d, g, y, alpha):
     return elu_grad(d, y, alpha=alpha), where(y > 0, 0.0, d * g)
+
+
+def angle(x: Tensor, /) -> Tensor:
+    """The angle of complex numbers to the positive real axis, in radians, elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape; real numbers have the angles 0 and π.
+
+    Returns
+    -------
+    Tensor
+        From -π to π, shape of x.
+
+    See Also
+    --------
+    abs : The distance from 0.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.angle(fg.tensor([1.0, -1.0])).tolist()
+    [0.0, 3.1415927410125732]
+    """
+    return atan2(imag(x), real(x))

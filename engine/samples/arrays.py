@@ -8,6 +8,7 @@ import numpy as np
 __all__ = [
     "Sample",
     "Samples",
+    "above_one",
     "along_axes",
     "assignments",
     "away_from_zero",
@@ -17,9 +18,12 @@ __all__ = [
     "concats",
     "contractions",
     "flips",
+    "fractions",
     "gradient_pairs",
     "index_adds",
     "indices",
+    "integer_pairs",
+    "integers",
     "linears",
     "matrices",
     "paddings",
@@ -30,10 +34,13 @@ __all__ = [
     "positives",
     "reals",
     "reshapes",
+    "rolls",
     "scans",
     "scatters",
     "selections",
+    "shifts",
     "single_axes",
+    "sorts",
     "stacks",
     "takes",
     "with_attributes",
@@ -66,6 +73,25 @@ def positives(rng: np.random.Generator) -> Iterator[Sample]:
         yield (rng.uniform(0.3, 3.0, size=shape),), {}
 
 
+def fractions(rng: np.random.Generator) -> Iterator[Sample]:
+    """One input, between -1 and 1."""
+    for shape in SHAPES:
+        yield (rng.uniform(-0.9, 0.9, size=shape),), {}
+
+
+def above_one(rng: np.random.Generator) -> Iterator[Sample]:
+    """One input, above 1."""
+    for shape in SHAPES:
+        yield (rng.uniform(1.2, 3.0, size=shape),), {}
+
+
+def integers(rng: np.random.Generator) -> Iterator[Sample]:
+    """One input of integers, or truth values."""
+    for shape in SHAPES:
+        yield (rng.integers(-9, 9, size=shape),), {}
+    yield (rng.random(5) < 0.5,), {}
+
+
 def _pairs(draw: Callable[..., Any]) -> Samples:
     def samples(rng: np.random.Generator) -> Iterator[Sample]:
         for shape in SHAPES:
@@ -80,6 +106,12 @@ pairs = _pairs(away_from_zero)
 
 
 positive_pairs = _pairs(lambda rng, shape: rng.uniform(0.5, 2.0, size=shape))
+
+
+integer_pairs = _pairs(lambda rng, shape: rng.integers(-9, 9, size=shape))
+
+
+shifts = _pairs(lambda rng, shape: rng.integers(0, 9, size=shape))
 
 
 def with_attributes(samples: Samples, *variants: dict[str, Any]) -> Samples:
@@ -152,14 +184,34 @@ def broadcasts(rng: np.random.Generator) -> Iterator[Sample]:
 
 def flips(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and the axes to reverse."""
-    for shape, axis in (((5,), 0), ((2, 3), -1), ((2, 3, 4), (0, 2)), ((0, 2), 0)):
+    for shape, axis in (((5,), 0), ((2, 3), -1), ((2, 3, 4), (0, 2)), ((0, 2), 0), ((2, 3), None)):
         yield (rng.normal(size=shape),), {"axis": axis}
+
+
+def rolls(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input, by how much to move its elements, and along which axes."""
+    for shape, shift, axis in (
+        ((5,), 2, 0),
+        ((2, 3), -1, None),
+        ((2, 3, 4), (1, -5), (0, 2)),
+        ((0, 3), 1, 1),
+        ((2, 3), 4, (0, 1)),
+    ):
+        yield (rng.normal(size=shape),), {"shift": shift, "axis": axis}
 
 
 def scans(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and the one axis of a scan."""
     for shape, axis in (((5,), 0), ((2, 3), -1), ((2, 3, 4), 1), ((0, 2), 0)):
         yield (rng.normal(size=shape),), {"axis": axis}
+
+
+def sorts(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input without equal elements, the axis to sort along, and in which order."""
+    for shape, axis in (((5,), 0), ((2, 3), -1), ((2, 3, 4), 1), ((0, 2), 0)):
+        for descending in (False, True):
+            x = rng.permutation(np.arange(1.0, 1 + int(np.prod(shape)))).reshape(shape) / 7
+            yield (x,), {"axis": axis, "descending": descending}
 
 
 def single_axes(rng: np.random.Generator) -> Iterator[Sample]:
@@ -187,6 +239,7 @@ def concats(rng: np.random.Generator) -> Iterator[Sample]:
         (((2, 3), (2, 1), (2, 0)), -1),
         (((1, 2, 3),), 1),
         (((2, 3, 2, 2), (2, 1, 2, 2)), 1),
+        (((2, 3), (4,), ()), None),
     ):
         yield ([rng.normal(size=s) for s in joined],), {"axis": axis}
 

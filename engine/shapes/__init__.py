@@ -4,6 +4,7 @@ Plain functions on tuples of ints. They check what an op is called with, and the
 sizes disagree and what would fit; the same rules will serve tracing and export.
 """
 
+from fieldgrad.engine.shapes.fft import dft, inverse_real_dft, real_dft
 from fieldgrad.engine.shapes.index import (
     any_index,
     index_add,
@@ -30,11 +31,13 @@ from fieldgrad.engine.shapes.layout import (
     broadcast_to,
     concat,
     extremum,
+    flip,
     normalize_axes,
     pad,
     permute,
     reduction,
     reshape,
+    roll,
     stack,
     unstack,
 )
@@ -84,8 +87,10 @@ __all__ = [
     "conv_transpose",
     "conv_weight",
     "cross_entropy",
+    "dft",
     "einsum",
     "extremum",
+    "flip",
     "gather",
     "given_norm",
     "group_norm",
@@ -93,6 +98,7 @@ __all__ = [
     "index_add",
     "instance_norm",
     "interpolate",
+    "inverse_real_dft",
     "knn",
     "layer_norm",
     "linear",
@@ -107,9 +113,11 @@ __all__ = [
     "per_axis",
     "permute",
     "pool",
+    "real_dft",
     "reduction",
     "resample_axis",
     "reshape",
+    "roll",
     "scatter_add",
     "segment",
     "segment_pick",

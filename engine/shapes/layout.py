@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fieldgrad.engine.errors import ShapeError
+from fieldgrad.engine.errors import AxisError, ShapeError
 
 __all__ = [
     "Shape",
@@ -14,11 +14,13 @@ __all__ = [
     "broadcast_to",
     "concat",
     "extremum",
+    "flip",
     "normalize_axes",
     "pad",
     "permute",
     "reduction",
     "reshape",
+    "roll",
     "unstack",
 ]
 
@@ -32,7 +34,7 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> Sh
     axes = (axis,) if not isinstance(axis, (tuple, list)) else tuple(axis)
     for a in axes:
         if not -ndim <= a < ndim:
-            raise ShapeError(
+            raise AxisError(
                 f"{name}: axis {a} does not exist in an array of {ndim} axes; expected "
                 + (f"{-ndim} to {ndim - 1}." if ndim else "no axis for a 0-d array.")
             )
@@ -78,7 +80,7 @@ def extremum(x: Shape, *, axis: int | Sequence[int] | None = None, keepdims: boo
     return reduction(x, axis=axis, keepdims=keepdims)
 
 
-def reshape(x: Shape, *, shape: Sequence[int] | int) -> Shape:
+def reshape(x: Shape, *, shape: Sequence[int] | int, **_: Any) -> Shape:
     """The new shape, with -1 resolved."""
     new = (shape,) if isinstance(shape, int) else tuple(shape)
     size = math.prod(x)
@@ -122,10 +124,12 @@ def pad(x: Shape, *, padding: Sequence[tuple[int, int]], **_: Any) -> Shape:
     return tuple(n + before + after for n, (before, after) in zip(x, padding, strict=True))
 
 
-def concat(shapes: Sequence[Shape], *, axis: int) -> Shape:
-    """Shape of arrays joined along an axis."""
+def concat(shapes: Sequence[Shape], *, axis: int | None) -> Shape:
+    """Shape of arrays joined along an axis; None joins their elements."""
     if not shapes:
         raise ShapeError("concat: no arrays given; expected at least one.")
+    if axis is None:
+        return (sum(math.prod(s) for s in shapes),)
     first = shapes[0]
     (a,) = normalize_axes(axis, len(first), "concat")
     for i, s in enumerate(shapes):
@@ -151,6 +155,23 @@ def stack(shapes: Sequence[Shape], *, axis: int) -> Shape:
     return (*first[:axis], len(shapes), *first[axis:])
 
 
+def flip(x: Shape, *, axis: int | Sequence[int] | None = None) -> Shape:
+    """x's shape, if it has the axes."""
+    normalize_axes(axis, len(x), "flip")
+    return x
+
+
+def roll(x: Shape, *, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Shape:
+    """x's shape, if there is one shift for all axes or one for each."""
+    axes = normalize_axes(axis, len(x), "roll")
+    if isinstance(shift, (tuple, list)) and (axis is None or len(shift) != len(axes)):
+        raise ShapeError(
+            f"roll: {len(shift)} shifts for axis = {axis}; expected one shift for each axis, or "
+            "one number."
+        )
+    return x
+
+
 def unstack(x: Shape, *, axis: int) -> list[Shape]:
     """Shape without the axis, as often as it is long."""
     along_axis(x, axis=axis)
@@ -158,7 +179,7 @@ def unstack(x: Shape, *, axis: int) -> list[Shape]:
     return [(*x[:axis], *x[axis + 1 :])] * x[axis]
 
 
-def along_axis(x: Shape, *, axis: int) -> Shape:
+def along_axis(x: Shape, *, axis: int, **_: Any) -> Shape:
     """x's shape, if it has the axis."""
     normalize_axes(axis, len(x), "axis")
     return x
@@ -167,5 +188,5 @@ def along_axis(x: Shape, *, axis: int) -> Shape:
 def both_along_axis(g: Shape, y: Shape, *, axis: int) -> Shape:
     """The common shape, if it has the axis."""
     if g != y:
-        raise ShapeError(f"the gradient has shape {g}, the result {y}; expected equal shapes.")
+        raise ShapeError(f"the inputs have shapes {g} and {y}; expected equal shapes.")
     return along_axis(y, axis=axis)

@@ -1,6 +1,6 @@
 """Float64 NumPy and SciPy functions that say what each op of the table must give."""
 
-from references import elementwise, irregular, layout, linalg, norm, reduce, windows
+from references import elementwise, fft, irregular, layout, linalg, norm, reduce, windows
 
 REFERENCES = {
     **elementwise.REFERENCES,
@@ -10,4 +10,5 @@ REFERENCES = {
     **norm.REFERENCES,
     **windows.REFERENCES,
     **irregular.REFERENCES,
+    **fft.REFERENCES,
 }

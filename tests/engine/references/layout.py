@@ -37,6 +37,7 @@ REFERENCES = {
     "permute_dims": lambda x, axes: x.transpose(axes),
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
     "flip": lambda x, axis: np.flip(x, axis),
+    "roll": np.roll,
     "pad": _pad,
     "unstack": lambda x, axis: list(np.moveaxis(x, axis, 0)),
     "stack": lambda *arrays, axis: np.stack(arrays, axis),

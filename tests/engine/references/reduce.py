@@ -2,7 +2,24 @@
 
 import numpy as np
 
+
+def _linear_scan(a, b, axis):
+    out = b.copy()
+    for i in range(1, out.shape[axis]):
+        here, before = ((slice(None),) * (axis % out.ndim) + (j,) for j in (i, i - 1))
+        out[here] += a[here] * out[before]
+    return out
+
+
+def _sort(x, axis, descending):
+    return np.flip(np.sort(x, axis), axis) if descending else np.sort(x, axis)
+
+
 REFERENCES = {
+    "sort": _sort,
+    "argsort": lambda x, axis, descending: np.argsort(-x if descending else x, axis),
+    "cumprod": lambda x, axis: np.cumprod(x, axis),
+    "linear_scan": _linear_scan,
     "sum": lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
     "mean": lambda x, axis, keepdims: x.mean(axis=axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
