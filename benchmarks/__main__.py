@@ -64,6 +64,8 @@ def main() -> None:
             for line in runner.markdown(name, keep(rows, runner.run_suite(
                     suite, threads, options.seconds, options.only))):  # fmt: skip
                 print(line, flush=True)
+            if not rows:
+                continue
             results[name, threads] = rows
             pages += ["\n" + "\n".join(runner.markdown(name, rows)) + "\n"]
     if options.markdown:

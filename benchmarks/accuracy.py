@@ -72,7 +72,9 @@ def measure(name: str, arrays: list[Array], absolute: bool, n_passes: int) -> Ro
 
 def rows(threads: int, seconds: float) -> Iterator[Row]:
     """Errors on random and on adversarial inputs."""
-    del threads, seconds  # results do not depend on either
+    del seconds
+    if threads > 1:
+        return  # the same on one
     for channels, space in SHAPES:
         rng = np.random.default_rng(0)
         weight = rng.normal(size=(channels, channels, *(3,) * len(space)))
