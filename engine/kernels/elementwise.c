@@ -51,8 +51,7 @@
   FG_DEFINE(name, T, 3, const uint8_t *truth = (const uint8_t *)data[0]; \
             FG_PAIRS(FG_EACH, uint8_t c = truth[i];, 2, 4, expression))
 
-#define T float
-#define M(f) f##_f32
+#include "f32.h"
 FG_UNARY(FG_UNARY_LOOP)
 FG_BINARY(FG_BINARY_LOOP)
 FG_UNARY_GUARDED(FG_UNARY_GUARDED_LOOP)
@@ -60,10 +59,7 @@ FG_BINARY_GUARDED(FG_BINARY_GUARDED_LOOP)
 FG_TEST(FG_TEST_LOOP)
 FG_COMPARISON(FG_COMPARISON_LOOP)
 FG_SELECTION(FG_SELECTION_LOOP)
-#undef T
-#undef M
-#define T double
-#define M(f) f##_f64
+#include "f64.h"
 FG_UNARY(FG_UNARY_LOOP)
 FG_BINARY(FG_BINARY_LOOP)
 FG_UNARY_GUARDED(FG_UNARY_GUARDED_LOOP)

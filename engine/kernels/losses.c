@@ -38,17 +38,10 @@ static ptrdiff_t classes_of(const fg_truth *t, ptrdiff_t start, ptrdiff_t width,
   return n_wrong;
 }
 
-#define T float
-#define LANES FG_LANES_F32
-#define M(f) f##_f32
+#include "f32.h"
 #include "softmax_lines.h"
 #include "losses_body.h"
-#undef T
-#undef LANES
-#undef M
-#define T double
-#define LANES FG_LANES_F64
-#define M(f) f##_f64
+#include "f64.h"
 #include "softmax_lines.h"
 #include "losses_body.h"
 

@@ -13,25 +13,9 @@
 #define CANDIDATES 256        /* points whose distances are known before they are compared */
 #define MAX_NEIGHBORS FG_MAX_NEIGHBORS
 
-#define T float
-#define I int32_t
-#define V fg_vf32
-#define VI fg_vi32
-#define LANES FG_LANES_F32
-#define M(f) f##_f32
+#include "f32.h"
 #include "neighbors_body.h"
-#undef T
-#undef I
-#undef V
-#undef VI
-#undef LANES
-#undef M
-#define T double
-#define I int64_t
-#define V fg_vf64
-#define VI fg_vi64
-#define LANES FG_LANES_F64
-#define M(f) f##_f64
+#include "f64.h"
 #include "neighbors_body.h"
 
 void FG(cdist)(int f64, int squared, const void *x, const void *y, void *out, ptrdiff_t batch,

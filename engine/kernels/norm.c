@@ -49,22 +49,9 @@ static ptrdiff_t greatest_divisor(ptrdiff_t a, ptrdiff_t b) {
   return a;
 }
 
-#define T float
-#define V fg_vf32
-#define I int32_t
-#define LANES FG_LANES_F32
-#define M(f) f##_f32
+#include "f32.h"
 #include "norm_body.h"
-#undef T
-#undef V
-#undef I
-#undef LANES
-#undef M
-#define T double
-#define V fg_vf64
-#define I int64_t
-#define LANES FG_LANES_F64
-#define M(f) f##_f64
+#include "f64.h"
 #include "norm_body.h"
 
 int FG(norm)(int f64, const fg_norm *s, const void *x, const void *weight, const void *bias,

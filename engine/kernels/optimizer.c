@@ -18,13 +18,9 @@
 FG_INLINE float root_f32(float x) { return sqrtf(x); }
 FG_INLINE double root_f64(double x) { return sqrt(x); }
 
-#define T float
-#define M(f) f##_f32
+#include "f32.h"
 #include "optimizer_body.h"
-#undef T
-#undef M
-#define T double
-#define M(f) f##_f64
+#include "f64.h"
 #include "optimizer_body.h"
 
 typedef void (*update_loop)(void *const *data, ptrdiff_t first, ptrdiff_t last, const double *s);

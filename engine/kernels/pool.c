@@ -23,13 +23,9 @@ FG_INLINE void windows_of(const fg_pool *p, int d, ptrdiff_t i, ptrdiff_t *first
   *last = FG_MIN(end / p->stride[d] + 1, p->out[d]);
 }
 
-#define T float
-#define M(f) f##_f32
+#include "f32.h"
 #include "pool_body.h"
-#undef T
-#undef M
-#define T double
-#define M(f) f##_f64
+#include "f64.h"
 #include "pool_body.h"
 
 void FG(max_pool)(int f64, const fg_pool *p, const void *x, void *out, int32_t *index) {

@@ -11,13 +11,9 @@
 #include "threads.h"
 #include "scalar_math.h"
 
-#define T float
-#define M(f) f##_f32
+#include "f32.h"
 #include "recurrent_body.h"
-#undef T
-#undef M
-#define T double
-#define M(f) f##_f64
+#include "f64.h"
 #include "recurrent_body.h"
 
 #define N_TASKS(s) (((s)->batch + FG_RECURRENT_ROWS - 1) / FG_RECURRENT_ROWS)

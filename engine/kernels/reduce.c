@@ -40,28 +40,12 @@ static ptrdiff_t product(int n_axes, const ptrdiff_t *shape) {
 /* As many elements as doubles fit a vector. */
 typedef float half_f32 __attribute__((vector_size(FG_VECTOR / 2), aligned(4), may_alias));
 
-#define T float
-#define V fg_vf32
+#include "f32.h"
 #define H half_f32
-#define VI fg_vi32
-#define INT int32_t
-#define LANES FG_LANES_F32
-#define M(f) f##_f32
 #include "reduce_body.h"
-#undef T
-#undef V
 #undef H
-#undef VI
-#undef INT
-#undef LANES
-#undef M
-#define T double
-#define V fg_vf64
+#include "f64.h"
 #define H fg_vf64
-#define VI fg_vi64
-#define INT int64_t
-#define LANES FG_LANES_F64
-#define M(f) f##_f64
 #include "reduce_body.h"
 
 int FG(reduce)(int f64, const fg_reduction *r) { return f64 ? reduce_f64(r) : reduce_f32(r); }

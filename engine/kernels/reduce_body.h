@@ -155,7 +155,7 @@ static void M(reduce_columns)(int kind, const T *x, ptrdiff_t n, ptrdiff_t step,
 
 /* Whether one of `size` elements is wanted: is the extreme, or NaN where that is NaN. */
 FG_INLINE int M(has)(const T *x, ptrdiff_t size, ptrdiff_t step, T wanted) {
-  INT found = 0;
+  I found = 0;
   if (wanted != wanted) for (ptrdiff_t k = 0; k < size; k++) found |= x[k * step] != x[k * step];
   else for (ptrdiff_t k = 0; k < size; k++) found |= x[k * step] == wanted;
   return found != 0;
@@ -183,14 +183,14 @@ static ptrdiff_t M(find_row)(int kind, const T *x, ptrdiff_t n, ptrdiff_t step) 
 FG_INLINE void M(find_columns)(const int largest, const T *x, ptrdiff_t n, ptrdiff_t step,
                                ptrdiff_t width, int64_t *out) {
   T m[TILE];
-  INT at[TILE];
+  I at[TILE];
   for (ptrdiff_t c = 0; c < width; c++) out[c] = 0, m[c] = x[c];
   /* The position within a chunk fits the integer as wide as an element. */
   for (ptrdiff_t first = 0; first < n; first += CHUNK) {
     for (ptrdiff_t c = 0; c < width; c++) at[c] = -1;
     for (ptrdiff_t j = first; j < FG_MIN(first + CHUNK, n); j++) {
       const T *row = x + j * step;
-      const INT position = (INT)(j - first);
+      const I position = (I)(j - first);
       for (ptrdiff_t c = 0; c < width; c++) {
         const T y = row[c], b = m[c];
         const int take = (largest ? y > b : y < b) | ((y != y) & (b == b));

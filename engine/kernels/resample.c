@@ -10,13 +10,9 @@
 #define TASK_ELEMENTS 16384
 #define TILE 2048
 
-#define T float
-#define M(f) f##_f32
+#include "f32.h"
 #include "resample_body.h"
-#undef T
-#undef M
-#define T double
-#define M(f) f##_f64
+#include "f64.h"
 #include "resample_body.h"
 
 void FG(resample)(int f64, const fg_taps *taps, const void *x, void *out, ptrdiff_t outer,

@@ -34,25 +34,9 @@ static void segments_of(const ptrdiff_t *start, ptrdiff_t n_segments, ptrdiff_t 
   }
 }
 
-#define T float
-#define I int32_t
-#define V fg_vf32
-#define VI fg_vi32
-#define LANES FG_LANES_F32
-#define M(f) f##_f32
+#include "f32.h"
 #include "segment_body.h"
-#undef T
-#undef I
-#undef V
-#undef VI
-#undef LANES
-#undef M
-#define T double
-#define I int64_t
-#define V fg_vf64
-#define VI fg_vi64
-#define LANES FG_LANES_F64
-#define M(f) f##_f64
+#include "f64.h"
 #include "segment_body.h"
 
 ptrdiff_t FG(segment_order)(const ptrdiff_t *ids, ptrdiff_t n_rows, ptrdiff_t n_segments,

@@ -13,17 +13,10 @@
 #define RUN 256
 #define FEW 16  /* rows up to this long are turned into columns, many at a time */
 
-#define T float
-#define LANES FG_LANES_F32
-#define M(f) f##_f32
+#include "f32.h"
 #include "softmax_lines.h"
 #include "softmax_body.h"
-#undef T
-#undef LANES
-#undef M
-#define T double
-#define LANES FG_LANES_F64
-#define M(f) f##_f64
+#include "f64.h"
 #include "softmax_lines.h"
 #include "softmax_body.h"
 
