@@ -120,12 +120,7 @@ from fieldgrad.engine.ops.creation import (
     zeros,
     zeros_like,
 )
-from fieldgrad.engine.ops.distances import (
-    cosine_similarity,
-    normalize,
-    pairwise_distance,
-    pdist,
-)
+from fieldgrad.engine.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
 from fieldgrad.engine.ops.dtypes import can_cast, finfo, iinfo, isdtype, result_type
 from fieldgrad.engine.ops.elementary import (
     acos,
@@ -161,10 +156,7 @@ from fieldgrad.engine.ops.elementary import (
     tan,
     tanh,
 )
-from fieldgrad.engine.ops.index import (
-    scatter_add,
-    take_along_axis,
-)
+from fieldgrad.engine.ops.index import scatter_add, take_along_axis
 from fieldgrad.engine.ops.layout import (
     astype,
     broadcast_arrays,
@@ -186,20 +178,17 @@ from fieldgrad.engine.ops.layout import (
     tile,
     unstack,
 )
-from fieldgrad.engine.ops.linalg import (
-    einsum,
-    linear,
-    matmul,
-)
+from fieldgrad.engine.ops.linalg import einsum, linear, matmul
 from fieldgrad.engine.ops.neighbors import cdist, gather_neighbors, knn
-from fieldgrad.engine.ops.norm import (
-    batch_norm,
-    given_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
+from fieldgrad.engine.ops.norm import batch_norm, given_norm, group_norm, instance_norm, layer_norm
+from fieldgrad.engine.ops.pool import (
+    adaptive_max_pool,
+    adaptive_max_pool_with_indices,
+    fractional_max_pool,
+    max_pool,
+    max_pool_with_indices,
+    max_unpool,
 )
-from fieldgrad.engine.ops.pool import max_pool
 from fieldgrad.engine.ops.random import dropout, manual_seed
 from fieldgrad.engine.ops.recurrent import gru, lstm
 from fieldgrad.engine.ops.reduce import (
@@ -223,7 +212,7 @@ from fieldgrad.engine.ops.reduce import (
     sum,
     var,
 )
-from fieldgrad.engine.ops.resample import avg_pool, interpolate
+from fieldgrad.engine.ops.resample import adaptive_avg_pool, avg_pool, interpolate, lp_pool
 from fieldgrad.engine.ops.segment import (
     gather,
     segment_max,
@@ -241,6 +230,9 @@ __all__ = [
     "abs",
     "acos",
     "acosh",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "adaptive_max_pool_with_indices",
     "add",
     "all",
     "angle",
@@ -311,6 +303,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fractional_max_pool",
     "from_dlpack",
     "full",
     "full_like",
@@ -361,11 +354,14 @@ __all__ = [
     "logical_xor",
     "logsigmoid",
     "logsumexp",
+    "lp_pool",
     "lstm",
     "manual_seed",
     "matmul",
     "max",
     "max_pool",
+    "max_pool_with_indices",
+    "max_unpool",
     "maximum",
     "mean",
     "memory",

@@ -38,7 +38,12 @@ def conv_weight(
     groups: int,
 ) -> Array: ...
 def max_pool(
-    x: Array, kernel_size: PerAxis, stride: PerAxis | None, padding: PerAxis
+    x: Array,
+    kernel_size: PerAxis,
+    stride: PerAxis | None,
+    padding: PerAxis,
+    dilation: PerAxis,
+    ceil_mode: bool,
 ) -> tuple[Array, Array]: ...
 def max_unpool(
     g: Array,
@@ -47,6 +52,7 @@ def max_unpool(
     kernel_size: PerAxis,
     stride: PerAxis | None,
     padding: PerAxis,
+    dilation: PerAxis,
 ) -> Array: ...
 def resample(
     x: Array, axis: int, n_out: int, start: Array, index: Array, weight: Array

@@ -39,6 +39,7 @@ cdef extern from "kernels/pool.h" nogil:
         ptrdiff_t kernel[3]
         ptrdiff_t stride[3]
         ptrdiff_t padding[3]
+        ptrdiff_t dilation[3]
 
 cdef extern from "kernels/resample.h" nogil:
     ctypedef struct fg_taps:
@@ -189,32 +190,44 @@ def conv_weight(cnp.ndarray x, cnp.ndarray g, kernel_size, stride, padding, dila
 
 # ------------------------------------------------------------------- pooling, resampling
 
-cdef fg_pool pool_windows(cnp.ndarray x, cnp.ndarray out, kernel_size, stride, padding):
+cdef fg_pool pool_windows(cnp.ndarray x, cnp.ndarray out, kernel_size, stride, padding, dilation):
     cdef fg_pool p
     cdef int d, i, n_axes = cnp.PyArray_NDIM(x) - 2
     p.batch, p.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
     for d in range(3):
         i = d - 3 + n_axes
-        p.size[d] = p.out[d] = p.kernel[d] = p.stride[d] = 1
+        p.size[d] = p.out[d] = p.kernel[d] = p.stride[d] = p.dilation[d] = 1
         p.padding[d] = 0
         if i >= 0:
             p.size[d], p.out[d] = cnp.PyArray_DIM(x, 2 + i), cnp.PyArray_DIM(out, 2 + i)
             p.kernel[d], p.stride[d], p.padding[d] = kernel_size[i], stride[i], padding[i]
+            p.dilation[d] = dilation[i]
     return p
 
 
-def max_pool(cnp.ndarray x, kernel_size, stride, padding):
+cdef ptrdiff_t pool_size(ptrdiff_t n, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t padding,
+                         ptrdiff_t dilation, bint ceil_mode):
+    """Number of windows along an axis; the last may reach beyond its end, not start there."""
+    cdef ptrdiff_t room = n + 2 * padding - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return room // stride + 1
+    cdef ptrdiff_t windows = (room + stride - 1) // stride + 1
+    return windows - 1 if (windows - 1) * stride >= n + padding else windows
+
+
+def max_pool(cnp.ndarray x, kernel_size, stride, padding, dilation, bint ceil_mode):
     """Maxima of windows into x (N, C, spatial…) and their flat positions, channels-last in memory."""
     cdef bint f64 = is_f64("max_pool", x)
     cdef int i, n = cnp.PyArray_NDIM(x) - 2
     x = dense(x)
     stride = per_axis(kernel_size if stride is None else stride, n)
     kernel_size, padding = per_axis(kernel_size, n), per_axis(padding, n)
-    size = [(np.shape(x)[2 + i] + 2 * padding[i] - kernel_size[i]) // stride[i] + 1
-            for i in range(n)]
+    dilation = per_axis(dilation, n)
+    size = [pool_size(cnp.PyArray_DIM(x, 2 + i), kernel_size[i], stride[i], padding[i], dilation[i],
+                      ceil_mode) for i in range(n)]
     cdef cnp.ndarray out = empty_channels_last((*np.shape(x)[:2], *size), x.dtype)
     cdef cnp.ndarray index = empty_channels_last(np.shape(out), np.int32)
-    cdef fg_pool p = pool_windows(x, out, kernel_size, stride, padding)
+    cdef fg_pool p = pool_windows(x, out, kernel_size, stride, padding, dilation)
     if cnp.PyArray_SIZE(out):
         with nogil:
             kernels.max_pool(f64, &p, cnp.PyArray_DATA(x), cnp.PyArray_DATA(out),
@@ -222,15 +235,15 @@ def max_pool(cnp.ndarray x, kernel_size, stride, padding):
     return out, index
 
 
-def max_unpool(cnp.ndarray g, cnp.ndarray index, size, kernel_size, stride, padding):
+def max_unpool(cnp.ndarray g, cnp.ndarray index, size, kernel_size, stride, padding, dilation):
     """Values g added where max_pool found its maxima, in a map of the given spatial size."""
-    cdef bint f64 = is_f64("max_unpool", g)
+    cdef bint f64 = is_f64("max_pool", g)
     cdef int n = cnp.PyArray_NDIM(g) - 2
     stride = per_axis(kernel_size if stride is None else stride, n)
     kernel_size, padding = per_axis(kernel_size, n), per_axis(padding, n)
     g, index = dense(g), dense(np.asarray(index, np.int32))
     cdef cnp.ndarray out = empty_channels_last((*np.shape(g)[:2], *size), g.dtype)
-    cdef fg_pool p = pool_windows(out, g, kernel_size, stride, padding)
+    cdef fg_pool p = pool_windows(out, g, kernel_size, stride, padding, per_axis(dilation, n))
     if cnp.PyArray_SIZE(out):
         with nogil:
             kernels.max_unpool(f64, &p, cnp.PyArray_DATA(g),

@@ -68,28 +68,31 @@ class Taps:
 
 
 @functools.lru_cache(maxsize=256)
-def window_taps(n_in: int, kernel: int, stride: int, padding: int, count_include_pad: bool) -> Taps:
-    """Means of windows along an axis.
+def window_taps(
+    n_in: int, n_out: int, kernel: int, stride: int, padding: int, count: str = "padded"
+) -> Taps:
+    """Means or sums of windows along an axis.
 
     Parameters
     ----------
-    n_in : int
-        Number of elements along the axis.
+    n_in, n_out : int
+        Number of elements along the axis, and of windows; the last may reach beyond its end.
     kernel, stride, padding : int
         Size of a window, step between windows, zeros added on both sides of the axis.
-    count_include_pad : bool
-        Whether these zeros count in the mean.
+    count : {"padded", "inside", "none"}
+        By which elements of a window its sum is divided: these zeros too, or not, or not at all.
 
     Returns
     -------
     Taps
-        (n_in + 2 padding - kernel) // stride + 1 windows.
+        The windows.
     """
-    n_out = (n_in + 2 * padding - kernel) // stride + 1
     index = np.arange(n_out)[:, None] * stride - padding + np.arange(kernel)
     inside = (index >= 0) & (index < n_in)
-    count = kernel if count_include_pad else inside.sum(axis=1, keepdims=True)
-    return Taps(n_in, index, inside / count)
+    if count == "none":
+        return Taps(n_in, index, inside)
+    counted = index < n_in + padding if count == "padded" else inside
+    return Taps(n_in, index, inside / counted.sum(axis=1, keepdims=True))
 
 
 @functools.lru_cache(maxsize=256)

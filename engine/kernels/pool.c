@@ -9,16 +9,21 @@
 
 #define TASK_ELEMENTS 16384
 
-/* Positions [first, last) of window o along axis d. */
-FG_INLINE void window(const fg_pool *p, int d, ptrdiff_t o, ptrdiff_t *first, ptrdiff_t *last) {
-  ptrdiff_t start = o * p->stride[d] - p->padding[d];
-  *first = FG_MAX(start, 0);
-  *last = FG_MIN(start + p->kernel[d], p->in[d]);
+FG_INLINE ptrdiff_t extent(const fg_pool *p, int d) {
+  return p->dilation[d] * (p->kernel[d] - 1) + 1;
 }
 
-/* Windows [first, last) that hold position i along axis d. */
+/* Positions first, first + dilation, … < last of window o along axis d. */
+FG_INLINE void window(const fg_pool *p, int d, ptrdiff_t o, ptrdiff_t *first, ptrdiff_t *last) {
+  ptrdiff_t start = o * p->stride[d] - p->padding[d];
+  ptrdiff_t steps = start < 0 ? (p->dilation[d] - 1 - start) / p->dilation[d] : 0;
+  *first = start + steps * p->dilation[d];
+  *last = FG_MIN(start + extent(p, d), p->in[d]);
+}
+
+/* Windows [first, last) that reach over position i along axis d. */
 FG_INLINE void windows_of(const fg_pool *p, int d, ptrdiff_t i, ptrdiff_t *first, ptrdiff_t *last) {
-  ptrdiff_t end = i + p->padding[d], beyond = end - p->kernel[d] + 1;
+  ptrdiff_t end = i + p->padding[d], beyond = end - extent(p, d) + 1;
   *first = beyond <= 0 ? 0 : (beyond + p->stride[d] - 1) / p->stride[d];
   *last = FG_MIN(end / p->stride[d] + 1, p->out[d]);
 }

@@ -37,9 +37,9 @@ static void M(max_pool_task)(void *context, ptrdiff_t task) {
         m[c] = x[start * channels + c];
         index[c] = (int32_t)start;
       }
-      for (ptrdiff_t i = first[0]; i < last[0]; i++)
-        for (ptrdiff_t j = first[1]; j < last[1]; j++)
-          for (ptrdiff_t k = first[2]; k < last[2]; k++) {
+      for (ptrdiff_t i = first[0]; i < last[0]; i += p->dilation[0])
+        for (ptrdiff_t j = first[1]; j < last[1]; j += p->dilation[1])
+          for (ptrdiff_t k = first[2]; k < last[2]; k += p->dilation[2]) {
             ptrdiff_t position = (i * p->in[1] + j) * p->in[2] + k;
             M(larger)(x + position * channels, m, index, (int32_t)position, channels);
           }

@@ -90,7 +90,7 @@ def gelu_tanh(x: TensorLike, /) -> Tensor:
     Returns
     -------
     Tensor
-        x / 2 (1 + tanh(√(2/π) (x + 0.044715 x³))).
+        Shape of x: x / 2 (1 + tanh(√(2/π) (x + 0.044715 x³))).
 
     References
     ----------

@@ -5,6 +5,7 @@ gradient is the same op with the transposed matrix, so gradients of any order st
 Interpolation and average pooling are separable: they are such maps, axis after axis.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,10 @@ import numpy as np
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import suggest
-from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.op import TensorLike, as_tensor, op
+from fieldgrad.engine.ops.arithmetic import abs, where
+from fieldgrad.engine.ops.elementary import power
+from fieldgrad.engine.ops.pool import max_pool
 from fieldgrad.engine.shapes import PerAxis
 from fieldgrad.engine.taps import ALIGNED, MODES, Taps, interpolation_taps, window_taps
 
@@ -50,13 +54,15 @@ def _(g, axis, taps):
 
 
 def avg_pool(
-    x: Tensor,
+    x: TensorLike,
     /,
     kernel_size: PerAxis,
     *,
     stride: PerAxis | None = None,
     padding: PerAxis = 0,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: float | None = None,
 ) -> Tensor:
     """Means of windows.
 
@@ -70,13 +76,19 @@ def avg_pool(
         Step between windows; default kernel_size.
     padding : int or sequence of int, default 0
         Zeros added on both sides of an axis, at most half of kernel_size.
+    ceil_mode : bool, default False
+        Whether a last window may reach beyond the padding, instead of being left out; what lies
+        there does not count.
     count_include_pad : bool, default True
         Whether these zeros count in the mean.
+    divisor_override : float, optional
+        Divide the sums by this, instead of the number of elements.
 
     Returns
     -------
     Tensor
-        Shape (N, C, m_1, …) with m = (n + 2 padding - kernel_size) // stride + 1.
+        Shape (N, C, m_1, …) with m = (n + 2 padding - kernel_size) / stride + 1, rounded down, or
+        up with ceil_mode.
 
     Raises
     ------
@@ -85,7 +97,7 @@ def avg_pool(
 
     See Also
     --------
-    interpolate : Its mode "area" pools to a given size.
+    adaptive_avg_pool : Pools to a given size.
 
     Examples
     --------
@@ -93,18 +105,119 @@ def avg_pool(
     >>> fg.avg_pool(fg.tensor([[[1.0, 3.0, 5.0, 7.0]]]), 2).tolist()
     [[[2.0, 6.0]]]
     """
-    x = x if isinstance(x, Tensor) else Tensor(x)
-    shapes.pool("avg_pool", x.shape, kernel_size=kernel_size, stride=stride, padding=padding)
-    n = x.ndim - 2
+    x = as_tensor(x, floating=True)
+    sizes = shapes.pool(
+        "avg_pool",
+        x.shape,
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=padding,
+        ceil_mode=ceil_mode,
+    )[2:]
     window = [
-        shapes.per_axis(value, n, "avg_pool")
+        shapes.per_axis(value, len(sizes), "avg_pool")
         for value in (kernel_size, kernel_size if stride is None else stride, padding)
     ]
+    count = "padded" if count_include_pad else "inside"
     maps = [
-        window_taps(*settings, count_include_pad)
-        for settings in zip(x.shape[2:], *window, strict=True)
+        window_taps(*settings, "none" if divisor_override is not None else count)
+        for settings in zip(x.shape[2:], sizes, *window, strict=True)
+    ]
+    y = _along_spatial_axes(x, maps)
+    return y if divisor_override is None else y * (1.0 / divisor_override)
+
+
+def adaptive_avg_pool(x: TensorLike, /, size: int | Sequence[int | None]) -> Tensor:
+    """Means of as many windows as wanted along each axis.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, n_1, …) with one to three spatial axes.
+    size : int or sequence of int
+        Number of windows m along each axis; None keeps an axis as it is.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, m_1, …).
+
+    Raises
+    ------
+    ShapeError
+        If x has no spatial axis, or one is empty.
+
+    Notes
+    -----
+    Window i begins at i n / m, rounded down, and ends before (i + 1) n / m, rounded up.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.adaptive_avg_pool(fg.tensor([[[1.0, 5.0, 3.0]]]), 2).tolist()
+    [[[3.0, 4.0]]]
+    """
+    x = as_tensor(x, floating=True)
+    sizes = shapes.adaptive("adaptive_avg_pool", x.shape, size)
+    maps = [
+        interpolation_taps("area", n_in, n_out, None, False)
+        for n_in, n_out in zip(x.shape[2:], sizes, strict=True)
     ]
     return _along_spatial_axes(x, maps)
+
+
+def lp_pool(
+    x: TensorLike,
+    /,
+    p: float,
+    kernel_size: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Norms of windows: (Σ x^p)^(1/p).
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, n_1, …) with one to three spatial axes.
+    p : float
+        Exponent, positive; infinity gives `max_pool` of |x|.
+    kernel_size : int or sequence of int
+        Size of a window; one number, or one for each spatial axis.
+    stride : int or sequence of int, optional
+        Step between windows; default kernel_size.
+    ceil_mode : bool, default False
+        Whether a last window may reach beyond the end; its sum is scaled up to a whole window's.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, m_1, …).
+
+    Raises
+    ------
+    ShapeError
+        If no window fits.
+
+    Notes
+    -----
+    For p other than even numbers x should not be negative, as in PyTorch. The gradient of a window
+    of zeros is 0.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.lp_pool(fg.tensor([[[3.0, 4.0]]]), 2, 2).tolist()
+    [[[5.0]]]
+    """
+    x = as_tensor(x, floating=True)
+    if math.isinf(p):
+        return max_pool(abs(x), kernel_size, stride=stride, ceil_mode=ceil_mode)
+    means = avg_pool(power(x, p), kernel_size, stride=stride, ceil_mode=ceil_mode)
+    sums = means * float(math.prod(shapes.per_axis(kernel_size, x.ndim - 2, "lp_pool")))
+    empty = sums.data == 0
+    return where(empty, 0.0, power(where(empty, 1.0, sums), 1.0 / p))
 
 
 def interpolate(

@@ -69,8 +69,8 @@ from fieldgrad.engine.samples.norm import (
 from fieldgrad.engine.samples.windows import (
     conv_weights,
     convs,
+    max_pool_gradients,
     max_pools,
-    max_unpools,
     taps,
     transposed_convs,
 )
@@ -109,8 +109,8 @@ __all__ = [
     "layer_norms",
     "linears",
     "matrices",
+    "max_pool_gradients",
     "max_pools",
-    "max_unpools",
     "memory_sequences",
     "missing_segments",
     "paddings",

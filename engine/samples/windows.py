@@ -10,7 +10,7 @@ from fieldgrad.engine.shapes import conv as conv_shape
 from fieldgrad.engine.shapes import pool as pool_shape
 from fieldgrad.engine.taps import Taps
 
-__all__ = ["conv_weights", "convs", "max_pools", "max_unpools", "taps", "transposed_convs"]
+__all__ = ["conv_weights", "convs", "max_pool_gradients", "max_pools", "taps", "transposed_convs"]
 
 # Shapes of x and weight, whether there is a bias, attributes.
 ConvCase = tuple[tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]
@@ -75,31 +75,40 @@ POOLS: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
     ((1, 2, 4, 5, 6), {"kernel_size": 2}),
     ((1, 9, 3, 1, 5), {"kernel_size": (2, 1, 3), "stride": (1, 1, 4), "padding": (1, 0, 1)}),
     ((0, 2, 4), {"kernel_size": 2}),
+    ((1, 2, 9), {"kernel_size": 3, "stride": 2, "padding": 2, "dilation": 2}),
+    ((1, 3, 7, 8), {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": (3, 2)}),
+)
+CEILED: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
+    ((2, 1, 8), {"kernel_size": 3, "ceil_mode": True}),
+    ((1, 2, 5, 6), {"kernel_size": 2, "stride": 3, "padding": 1, "ceil_mode": True}),
 )
 
 
 def max_pools(rng: np.random.Generator) -> Iterator[Sample]:
     """An input without equal elements, and windows."""
-    for i, (shape, window) in enumerate(POOLS):
+    for i, (shape, window) in enumerate(POOLS + CEILED):
         x = rng.permutation(np.arange(float(np.prod(shape)))).reshape(shape)
         yield ((np.asarray(x, order="F") if i % 2 else x),), window
 
 
-def max_unpools(rng: np.random.Generator) -> Iterator[Sample]:
+def max_pool_gradients(rng: np.random.Generator) -> Iterator[Sample]:
     """Values, and for each a position in its window."""
     for shape, window in POOLS:
-        out = pool_shape("max_unpool", shape, **{"stride": None, "padding": 0} | window)
+        out = pool_shape("max_pool", shape, **{"stride": None, "padding": 0} | window)
         n = len(shape) - 2
         kernel = np.broadcast_to(window["kernel_size"], n)
         stride = np.broadcast_to(window.get("stride", kernel), n)
         padding = np.broadcast_to(window.get("padding", 0), n)
+        dilation = np.broadcast_to(window.get("dilation", 1), n)
         place = np.zeros(out, np.int32)
         for axis, length in enumerate(shape[2:]):
             first = np.arange(out[2 + axis]) * stride[axis] - padding[axis]
-            low, high = np.maximum(first, 0), np.minimum(first + kernel[axis], length)
-            along = [1] * len(out)
-            along[2 + axis] = -1
-            place = place * length + rng.integers(low.reshape(along), high.reshape(along), out)
+            taps = np.arange(kernel[axis]) * dilation[axis]
+            inside = [f + taps[(f + taps >= 0) & (f + taps < length)] for f in first]
+            drawn = np.stack(
+                [rng.choice(t, out[: 2 + axis] + out[3 + axis :]) for t in inside], axis=-1
+            )
+            place = place * length + np.moveaxis(drawn, -1, 2 + axis)
         yield (rng.normal(size=out), place.astype(np.int32)), {"size": shape[2:], **window}
 
 

@@ -11,13 +11,15 @@ from fieldgrad.engine.shapes.layout import Shape, normalize_axes
 
 __all__ = [
     "PerAxis",
+    "adaptive",
+    "check_maps",
     "conv",
     "conv_output",
     "conv_transpose",
     "conv_weight",
     "interpolate",
     "max_pool",
-    "max_unpool",
+    "max_pool_gradient",
     "output_padding",
     "per_axis",
     "pool",
@@ -185,25 +187,66 @@ def conv_weight(
     return weight
 
 
-def pool(name: str, x: Shape, *, kernel_size: Any, stride: Any, padding: Any) -> Shape:
+def pool(
+    name: str,
+    x: Shape,
+    *,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Shape:
     """Shape of a pooling over windows, each of which must hold something."""
+    check_maps(name, x)
+    n = len(x) - 2
+    kernel = per_axis(kernel_size, n, f"{name}: kernel_size", 1)
+    steps = per_axis(kernel_size if stride is None else stride, n, f"{name}: stride", 1)
+    paddings = per_axis(padding, n, f"{name}: padding")
+    dilations = per_axis(dilation, n, f"{name}: dilation", 1)
+    for k, p, d in zip(kernel, paddings, dilations, strict=True):
+        if 2 * p > d * (k - 1) + 1:
+            raise ShapeError(
+                f"{name}: padding = {padding} with kernel_size = {kernel_size}; expected at most "
+                "half of it, so that no window lies outside x. Use pad to add more."
+            )
+    out = list(conv_output(name, x[2:], kernel, stride=steps, padding=padding, dilation=dilations))
+    for i in range(n):
+        size, p, d = x[2 + i], paddings[i], dilations[i]
+        over = (out[i] - 1) * steps[i] + d * (kernel[i] - 1) + 1 < size + 2 * p
+        if ceil_mode and over and out[i] * steps[i] < size + p:
+            out[i] += 1
+        # A dilated window may step over a short axis; only those that begin before it can.
+        if d > 1 and any(
+            not any(0 <= o * steps[i] - p + t * d < size for t in range(kernel[i]))
+            for o in range(min(out[i], p + 1))
+        ):
+            raise ShapeError(
+                f"{name}: along spatial axis {i} of {size} elements, padding {p} and dilation {d} "
+                "leave a window without any element. Pad less, or dilate less."
+            )
+    return (*x[:2], *out)
+
+
+def check_maps(name: str, x: Shape) -> None:
+    """Refuse what is not (batch, channel, spatial…) with one to three spatial axes."""
     if not 3 <= len(x) <= 5:
         raise ShapeError(
             f"{name}: x has shape {x}; expected (batch, channel, spatial…) with one to three "
             "spatial axes. Add a batch axis with x[None], or a channel axis with x[:, None]."
         )
+
+
+def adaptive(name: str, x: Shape, size: Any) -> Shape:
+    """Spatial sizes of a result: one number for all axes, or one for each, None for the input's."""
+    check_maps(name, x)
     n = len(x) - 2
-    kernel = per_axis(kernel_size, n, f"{name}: kernel_size", 1)
-    paddings = per_axis(padding, n, f"{name}: padding")
-    for k, p in zip(kernel, paddings, strict=True):
-        if 2 * p > k:
-            raise ShapeError(
-                f"{name}: padding = {padding} with kernel_size = {kernel_size}; expected at most "
-                "half of it, so that no window lies outside x. Use pad to add more."
-            )
-    steps = kernel_size if stride is None else stride
-    window = {"stride": steps, "padding": padding, "dilation": 1}
-    return (*x[:2], *conv_output(name, x[2:], kernel, **window))
+    if isinstance(size, Sequence) and len(size) == n:
+        size = [x[2 + i] if m is None else m for i, m in enumerate(size)]
+    sizes = per_axis(size, n, f"{name}: size")
+    if min(x[2:]) < 1:
+        raise ShapeError(f"{name}: x has shape {x}; expected no empty spatial axis.")
+    return sizes
 
 
 def max_pool(x: Shape, **window: Any) -> Shape:
@@ -216,12 +259,12 @@ def max_pool(x: Shape, **window: Any) -> Shape:
     return pool("max_pool", x, **window)
 
 
-def max_unpool(g: Shape, index: Shape, *, size: Sequence[int], **window: Any) -> Shape:
+def max_pool_gradient(g: Shape, index: Shape, *, size: Sequence[int], **window: Any) -> Shape:
     """Shape of what was pooled."""
     x = (*g[:2], *size)
-    if index != g or max_pool(x, **window) != g:
+    if index != g or g not in (max_pool(x, **window, ceil_mode=mode) for mode in (False, True)):
         raise ShapeError(
-            f"max_unpool: g has shape {g}, index has {index}, and pooling {x} gives "
+            f"max_pool_gradient: g has shape {g}, index has {index}, and pooling {x} gives "
             f"{max_pool(x, **window)}; expected three equal shapes."
         )
     return x

@@ -69,28 +69,31 @@ def _conv_transpose(
     return out if bias is None else out + bias.reshape(-1, *(1,) * n)
 
 
-def _pool_windows(size, kernel_size, stride, padding):
-    """Output positions, and for each the slices of its window."""
+def _pool_windows(size, kernel_size, stride, padding, dilation, ceil_mode):
+    """Output positions, and for each the positions in its window, as for `np.ix_`."""
     n = len(size)
-    kernel, padding = _axes(kernel_size, n), _axes(padding, n)
+    kernel, padding, dilation = (_axes(v, n) for v in (kernel_size, padding, dilation))
     stride = kernel if stride is None else _axes(stride, n)
-    out = [
-        (m + 2 * p - k) // s + 1 for m, k, s, p in zip(size, kernel, stride, padding, strict=True)
-    ]
-    for place in np.ndindex(*out):
-        first = [o * s - p for o, s, p in zip(place, stride, padding, strict=True)]
-        yield place, tuple(slice(max(f, 0), f + k) for f, k in zip(first, kernel, strict=True))
+    windows = []
+    for m, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        starts = range(-p, m + p if ceil_mode else m + p - d * (k - 1), s)
+        if ceil_mode:  # not beyond the first that reaches the end, nor beyond the elements
+            starts = [f for f in starts if f - s + d * (k - 1) + 1 < m + p and f < m]
+        windows.append([[f + t * d for t in range(k) if 0 <= f + t * d < m] for f in starts])
+    for place in np.ndindex(*map(len, windows)):
+        yield place, [w[i] for w, i in zip(windows, place, strict=True)]
 
 
-def _max_pool(x, kernel_size, stride=None, padding=0):
-    windows = list(_pool_windows(x.shape[2:], kernel_size, stride, padding))
+def _max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    windows = list(_pool_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))
     out = np.zeros((*x.shape[:2], *np.max([place for place, _ in windows], axis=0) + 1))
     for place, window in windows:
-        out[(..., *place)] = x[(..., *window)].max(axis=tuple(range(2, x.ndim)))
+        inside = np.ix_(range(x.shape[0]), range(x.shape[1]), *window)
+        out[(..., *place)] = x[inside].max(axis=tuple(range(2, x.ndim)))
     return out
 
 
-def _max_unpool(g, index, size, kernel_size, stride=None, padding=0):
+def _max_pool_gradient(g, index, size, kernel_size, stride=None, padding=0, dilation=1):
     out = np.zeros((*g.shape[:2], int(np.prod(size))))
     for place in np.ndindex(g.shape):
         out[(*place[:2], index[place])] += g[place]
@@ -103,7 +106,7 @@ def _resample_axis(x, axis, taps):
 
 REFERENCES = {
     "max_pool": _max_pool,
-    "max_unpool": _max_unpool,
+    "max_pool_gradient": _max_pool_gradient,
     "resample_axis": _resample_axis,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
