@@ -8,7 +8,8 @@ import pytest
 HEAVY = {
     "nibabel", "nilearn", "h5py", "rich", "typer", "matplotlib", "pandas", "sklearn",
     "safetensors", "tensorboardX",
-    "scipy.ndimage", "scipy.optimize", "scipy.signal", "scipy.sparse", "scipy.stats",
+    "scipy.fft", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.signal",
+    "scipy.sparse", "scipy.special", "scipy.stats",
     "fieldgrad.neuro", "fieldgrad.physics", "fieldgrad.chem",
 }  # fmt: skip
 

@@ -93,8 +93,9 @@ def _stack(arrays: Sequence[Array], *, axis: int) -> Array:
     order.insert(place, axis)
     shape = (*first.shape[:axis], len(arrays), *first.shape[axis:])
     out = _kernels.empty(shape, np.result_type(*{a.dtype for a in arrays}), order)
+    parts = np.moveaxis(out, axis, 0)
     for i, a in enumerate(arrays):
-        _kernels.copy_to(out[(*(slice(None),) * axis, i, ...)], a)
+        _kernels.copy_to(parts[i, ...], a)
     return out
 
 

@@ -71,9 +71,9 @@ def lstm_step(gates: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tens
     return sigmoid(o) * tanh(c), c
 
 
-def _gates(x: Tensor, n: int) -> Sequence[Tensor]:
+def _gates(x: Tensor, n: int) -> tuple[Tensor, ...]:
     """Views of the n gates in (batch, n hidden); their gradients are put together in one pass."""
-    return unstack(reshape(x, (x.shape[0], n, x.shape[1] // n)), axis=1)
+    return tuple(unstack(reshape(x, (x.shape[0], n, x.shape[1] // n)), axis=1))
 
 
 def _steps(n: int, reverse: bool) -> Sequence[int]:
