@@ -24,7 +24,7 @@ cdef class Reduction:
         cdef bint where = self.kind == ARGMAX or self.kind == ARGMIN
         cdef cnp.npy_intp size = cnp.PyArray_SIZE(x), none = 0
         if not size or typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE:
-            return self.otherwise(x, axis, keepdims)
+            return self.otherwise(x, axis, keepdims, dtype)
         if axis is None and cnp.PyArray_IS_C_CONTIGUOUS(x):
             if keepdims:
                 reduced_axes(axis, cnp.PyArray_NDIM(x), reduced)
@@ -36,16 +36,16 @@ cdef class Reduction:
             self.run(&r, x, out)
             return out
         if where and (axis is None or isinstance(axis, (tuple, list))):
-            return self.otherwise(x, axis, keepdims)
+            return self.otherwise(x, axis, keepdims, dtype)
         reduced_axes(axis, cnp.PyArray_NDIM(x), reduced)
         return self.along(x, reduced, keepdims, &r)
 
-    cdef object otherwise(self, cnp.ndarray x, axis, bint keepdims):
+    cdef object otherwise(self, cnp.ndarray x, axis, bint keepdims, dtype):
         if isinstance(axis, list):
             axis = tuple(axis)
         if self.kind == MEAN and not cnp.PyArray_SIZE(x):
             return np.full_like(np.sum(x, axis=axis, keepdims=keepdims), np.nan)
-        return np.asarray(self.numpy(x, axis=axis, keepdims=keepdims))
+        return np.asarray(self.numpy(x, axis=axis, keepdims=keepdims), dtype)
 
     cdef cnp.ndarray along(self, cnp.ndarray x, const bint *reduced, bint keepdims, fg_reduction *r):
         """Over some axes, of any strides: axes that follow one another in memory are made one."""

@@ -145,7 +145,8 @@ def abs(x: TensorLike, /):
 
 @abs.vjp
 def _(g, x):
-    return g * conj(sign(x))
+    # The sign of complex numbers has no rule of its own.
+    return g * (conj(divide_or_zero(x, abs(x))) if x.dtype.kind == "c" else sign(x))
 
 
 @op(kernel="sign", samples=reals)

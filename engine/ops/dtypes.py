@@ -23,6 +23,11 @@ float64 = np.dtype(np.float64)
 complex64 = np.dtype(np.complex64)
 complex128 = np.dtype(np.complex128)
 
+DTYPES = (
+    *(bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64),
+    *(float32, float64, complex64, complex128),
+)
+
 
 @dataclass(frozen=True)
 class FloatLimits:

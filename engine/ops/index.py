@@ -75,7 +75,7 @@ def _(g, value_shape, index, needs):
     samples=samples.takes,
     keeps_dtype=("index",),
 )
-def take_along_axis(x: TensorLike, index: TensorLike, /, axis: int):
+def take_along_axis(x: TensorLike, index: TensorLike, /, axis: int = -1):
     """The elements of x at integer positions along one axis (PyTorch's gather).
 
     Parameters
@@ -84,7 +84,7 @@ def take_along_axis(x: TensorLike, index: TensorLike, /, axis: int):
         Any shape.
     index : Tensor or array of int
         Same shape as x except along axis.
-    axis : int
+    axis : int, default -1
         The axis that index counts along.
     """
 

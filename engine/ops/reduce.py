@@ -389,7 +389,7 @@ def _cumulate(
             f"cumulative_{scan.__name__[3:]}: x has shape {x.shape}; say along which axis."
         )
     (axis,) = shapes.normalize_axes(0 if axis is None else axis, x.ndim, "axis")
-    y = scan(x if dtype is None else x.astype(dtype), axis)
+    y = scan(x, axis) if dtype is None else scan(x.astype(dtype), axis).astype(dtype)
     if initial is None:
         return y
     return pad(y, [(int(i == axis), 0) for i in range(x.ndim)], value=initial)
