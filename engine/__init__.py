@@ -27,9 +27,15 @@ from fieldgrad.engine.autograd import (
     enable_grad,
     grad,
     gradcheck,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
     no_grad,
     value_and_grad,
+    vjp,
 )
+from fieldgrad.engine.batching import vmap
 from fieldgrad.engine.config import config
 from fieldgrad.engine.ops import fft, random
 from fieldgrad.engine.ops.activations import (
@@ -324,6 +330,8 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hessian",
+    "hvp",
     "hypot",
     "iinfo",
     "imag",
@@ -334,6 +342,8 @@ __all__ = [
     "isin",
     "isinf",
     "isnan",
+    "jacobian",
+    "jvp",
     "knn",
     "layer_norm",
     "leaky_relu",
@@ -449,6 +459,8 @@ __all__ = [
     "unstack",
     "value_and_grad",
     "var",
+    "vjp",
+    "vmap",
     "where",
     "zeros",
     "zeros_like",

@@ -109,6 +109,7 @@ class Op:
     floating: bool
     differentiable: bool
     view: bool
+    several: bool
     fused: bool
     __wrapped__: Callable[..., Any]
     def __init__(

@@ -13,7 +13,17 @@ from fieldgrad.engine.op import Op
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "shared_models", "neuro", "physics", "chem")
 # The machinery below the ops: documented, but no promise to users.
-INTERNAL = tuple(f"fieldgrad.engine.{name}" for name in ("device", "samples", "shapes"))
+INTERNAL = tuple(
+    f"fieldgrad.engine.{name}"
+    for name in (
+        "batching.index",
+        "batching.mapped",
+        "batching.rules",
+        "device",
+        "samples",
+        "shapes",
+    )
+)
 
 
 def modules():

@@ -11,7 +11,8 @@ FLOORS = [
     " engine._linalg_kernels engine._nn_kernels engine._norm_kernels engine._optim_kernels"
     " engine._irregular_kernels",
     "engine._core engine.device engine.config engine.memory",
-    "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd",
+    "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd"
+    " engine.trees engine.transforms engine.batching engine.profiler",
     "engine.nn engine.optim engine.data engine.trace engine.compile engine.onnx",
     "engine.train engine.schema engine.recipe engine.field engine.checkpoint",
     "engine",  # the package itself: the list of public names

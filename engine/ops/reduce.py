@@ -537,6 +537,6 @@ def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor
         Shape of x without the reduced axes.
     """
     top = max(x, axis=axis, keepdims=True).detach()
-    top = where(top.data == -np.inf, 0.0, top)
+    top = where(top == -np.inf, 0.0, top)
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
     return total if keepdims else reshape(total, shapes.reduction(x.shape, axis=axis))
