@@ -34,11 +34,10 @@ Rule = Callable[[Op, int, Inputs, Flags, Attributes], Any]
 
 
 def rule_of(op: Op) -> Rule | None:
-    """The rule of an op, None if it has none of its own."""
-    if op.name in RULES:
-        return RULES[op.name]
-    known = TABLE.get(op.name) is op
-    return elementwise if known and op.shape is None else None
+    """The rule of an op of the table, by its name or family; None if it has none."""
+    if TABLE.get(op.name) is not op:
+        return None
+    return RULES.get(op.name) or (BY_SHAPE_RULE.get(op.shape) if op.shape else elementwise)
 
 
 # ------------------------------------------------------------------ placing the axis
@@ -350,30 +349,43 @@ def one_by_one(
     return stack(results)
 
 
-_axis = along("axis")
+def _roll(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attributes) -> Any:
+    (x,) = inputs
+    assert x is not None
+    if attributes["axis"] is not None:
+        return along("axis")(op, size, inputs, mapped, attributes)
+    flat = reshape(x, (size, math.prod(x.shape[1:])))
+    return reshape(op.apply((flat,), {**attributes, "axis": 1}), x.shape)
+
+
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("sum", "mean", "max", "min", "prod", "all", "any", "cumsum", "flip"), _axis),
-    **dict.fromkeys(("softmax", "softmax_gradient", "log_softmax", "log_softmax_gradient"), _axis),
-    **dict.fromkeys(("unstack", "take_along_axis", "scatter_add", "resample_axis"), _axis),
     **dict.fromkeys(("argmax", "argmin"), search),
+    **dict.fromkeys(("cumsum", "flip", "take_along_axis", "scatter_add"), along("axis")),
+    **dict.fromkeys(("unstack", "resample_axis"), along("axis")),
+    **dict.fromkeys(("dft", "real_dft", "inverse_real_dft"), along("axes")),
     **dict.fromkeys(("conv", "conv_transpose", "conv_weight"), grouped),
     **dict.fromkeys(("max_pool", "instance_norm", "group_norm", "given_norm"), rows(0)),
-    "max_unpool": rows(0, 1),
+    **dict.fromkeys(("max_unpool", "max_pool_gradient"), rows(0, 1)),
+    **dict.fromkeys(("linear", "layer_norm"), weighted),
     **dict.fromkeys(("gru", "lstm"), _recurrent),
-    "overlap_sums": _overlap_sums,
-    "cdist": leading(2),
-    "knn": same,
     **dict.fromkeys(("getitem", "index_add", "setitem"), _indexed),
     **dict.fromkeys(("segment_sum", "segment_max", "segment_min", "segment_softmax"), _segments),
     **dict.fromkeys(("segment_pick", "segment_unpick"), _features),
+    **dict.fromkeys(("concat", "stack"), _join),
+    "cdist": leading(2),
+    "knn": same,
     "gather": _gather,
     "reshape": _reshape,
     "permute_dims": _permute_dims,
     "broadcast_to": _broadcast_to,
     "pad": _pad,
-    **dict.fromkeys(("concat", "stack"), _join),
+    "roll": _roll,
     "matmul": _matmul,
-    **dict.fromkeys(("linear", "layer_norm"), weighted),
     "contract": _contract,
     "cross_entropy": _cross_entropy,
+    "overlap_sums": _overlap_sums,
 }
+# Ops that work along axes have a shape rule in common; their names need not be listed.
+BY_SHAPE_RULE: dict[Any, Rule] = dict.fromkeys(
+    (shapes.reduction, shapes.extremum, shapes.along_axis, shapes.both_along_axis), along("axis")
+)
