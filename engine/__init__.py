@@ -37,7 +37,7 @@ from fieldgrad.engine.autograd import (
 )
 from fieldgrad.engine.batching import vmap
 from fieldgrad.engine.config import config
-from fieldgrad.engine.ops import fft, random
+from fieldgrad.engine.ops import fft, linalg, random
 from fieldgrad.engine.ops.activations import (
     celu,
     gelu_tanh,
@@ -184,7 +184,14 @@ from fieldgrad.engine.ops.layout import (
     tile,
     unstack,
 )
-from fieldgrad.engine.ops.linalg import einsum, linear, matmul
+from fieldgrad.engine.ops.linalg import (
+    einsum,
+    linear,
+    matmul,
+    matrix_transpose,
+    tensordot,
+    vecdot,
+)
 from fieldgrad.engine.ops.neighbors import cdist, gather_neighbors, knn
 from fieldgrad.engine.ops.norm import batch_norm, given_norm, group_norm, instance_norm, layer_norm
 from fieldgrad.engine.ops.pool import (
@@ -349,6 +356,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "linalg",
     "linear",
     "linear_scan",
     "linspace",
@@ -368,6 +376,7 @@ __all__ = [
     "lstm",
     "manual_seed",
     "matmul",
+    "matrix_transpose",
     "max",
     "max_pool",
     "max_pool_with_indices",
@@ -446,6 +455,7 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "tensor",
+    "tensordot",
     "threshold",
     "tile",
     "topk",
@@ -459,6 +469,7 @@ __all__ = [
     "unstack",
     "value_and_grad",
     "var",
+    "vecdot",
     "vjp",
     "vmap",
     "where",

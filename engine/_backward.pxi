@@ -18,6 +18,11 @@ cdef check_versions(Node node):
             if v is not None:
                 now += v.count
                 where = v.where or where
+        elif node.op.saves[i] == OUTS:
+            for out in <tuple>node.saved[i]:
+                v = (<Tensor>out).version
+                now += v.count
+                where = v.where or where
     if node.out_version is not None:
         now += node.out_version.count
         where = node.out_version.where or where
@@ -33,7 +38,8 @@ cdef object call_rule(Node node, object g, tuple needs, bint create_graph):
     cdef Op op = node.op
     cdef PyObject *arguments[MAX_SAVED]
     cdef Tensor out = None
-    cdef int i
+    cdef tuple outs = None
+    cdef int i, port
     arguments[0] = <PyObject *>g
     for i in range(op.n_saved):
         if op.saves[i] == OUT:
@@ -41,6 +47,12 @@ cdef object call_rule(Node node, object g, tuple needs, bint create_graph):
             if create_graph:
                 out.node, out._requires_grad = node, True
             arguments[i + 1] = <PyObject *>out
+        elif op.saves[i] == OUTS:
+            outs = tuple([wrap((<Tensor>kept).data) for kept in <tuple>node.saved[i]])
+            if create_graph:
+                for port in range(len(outs)):
+                    add_port(outs[port], node, port)
+            arguments[i + 1] = <PyObject *>outs
         elif op.saves[i] == NEEDS:
             arguments[i + 1] = <PyObject *>needs
         else:

@@ -52,6 +52,7 @@ cdef enum:
     NEEDS = -2
     ARRAYS = -3
     SHAPES = -4
+    OUTS = -5
     SHAPE_OF = 1000
     DTYPE_OF = 1500
     AUX = 2000
@@ -102,7 +103,17 @@ cdef class Node:
     def __lt__(self, Node other):
         return self.sequence < other.sequence
 
+    # A port is made again where a rule asks for the outputs: equal, so that gradients meet there.
+    def __eq__(self, other):
+        cdef Node a = self, b
+        if type(other) is not Node:
+            return False
+        b = other
+        return a is b or a.source is not None and a.source is b.source and a.port == b.port
+
     def __hash__(self):
+        if self.source is not None:
+            return hash(self.source) + self.port
         return <Py_hash_t>(<size_t><void *>self >> 4)
 
     def __repr__(self):
@@ -272,8 +283,8 @@ cdef class Op:
         """Declare the gradient rule, written in ops: ``rule(g, …)`` gives one gradient per input.
 
         The rule's further parameter names say what the tape keeps: an input's name, ``out``, an
-        attribute, an auxiliary array, ``<input>_shape``, ``<input>_dtype``, or ``needs`` (which
-        inputs want one).
+        attribute, an auxiliary array, ``<input>_shape``, ``<input>_dtype``, ``needs`` (which inputs
+        want one), or ``outs``, the outputs of an op with several.
         """
         self.set_rule(rule, False)
         return rule
@@ -288,7 +299,8 @@ cdef class Op:
             raise ValueError(f"op {self.name}: a second rule, or a rule for a non-differentiable op")
         if fused and self.composite is None:
             raise ValueError(f"op {self.name}: a fused rule needs a composite")
-        cdef dict codes = {"needs": NEEDS} if self.several else {"out": OUT, "needs": NEEDS}
+        cdef dict codes = {"needs": NEEDS, "outs": OUTS} if self.several \
+            else {"needs": NEEDS, "out": OUT}
         for i, name in enumerate(self.aux):
             codes[name] = AUX + i
         for i, name in enumerate(self.attributes):
@@ -582,20 +594,32 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
 cdef record_several(Op op, tuple inputs, dict attributes, tuple outputs, tuple aux):
     """One node for the op, and on each output a port that leads to it."""
     global node_count
-    cdef Node port
     cdef Tensor whole = wrap((<Tensor>outputs[0]).data), out
+    cdef Node node
+    cdef tuple kept
     cdef int i
     record(op, inputs, attributes, whole, aux)
-    whole.node.shapes = None         # outputs are no broadcast of the inputs
-    whole.node.n_outputs = len(outputs)
+    node = whole.node
+    node.shapes = None               # outputs are no broadcast of the inputs
+    node.n_outputs = len(outputs)
+    node_count += node.n_outputs
+    for i in range(op.n_saved):
+        if op.saves[i] == OUTS:      # without their nodes, which would keep this one alive
+            kept = tuple([out.detach() for out in outputs])
+            node.saved = node.saved[:i] + (kept,) + node.saved[i + 1:]
+            for out in kept:
+                node.versions += out.version.count
     for i in range(len(outputs)):
-        port = Node.__new__(Node)
-        port.op, port.source, port.port = op, whole.node, i
-        port.edges = (whole.node,)
-        node_count += 1
-        port.sequence = node_count
-        out = outputs[i]
-        out.node, out._requires_grad = port, True
+        add_port(outputs[i], node, i)
+
+
+cdef add_port(Tensor out, Node node, int i):
+    """Let out be the output i of the node's op."""
+    cdef Node port = Node.__new__(Node)
+    port.op, port.source, port.port = node.op, node, i
+    port.edges = (node,)
+    port.sequence = node.sequence + 1 + i
+    out.node, out._requires_grad = port, True
 
 
 include "_index.pxi"

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable
 from types import ModuleType
 
+import numpy as np
+
 __all__ = [
     "AxisError",
     "DTypeError",
@@ -18,6 +20,7 @@ __all__ = [
     "FieldgradError",
     "FileError",
     "GradientError",
+    "LinAlgError",
     "MissingExtra",
     "RecipeError",
     "ShapeError",
@@ -44,6 +47,10 @@ class DTypeError(FieldgradError, TypeError):
 
 class GradientError(FieldgradError, RuntimeError):
     """A gradient that cannot be computed: no path, a used-up tape, a value changed in place."""
+
+
+class LinAlgError(FieldgradError, np.linalg.LinAlgError):
+    """A matrix without what was asked for: an inverse, a factor, a converging iteration."""
 
 
 class DataError(FieldgradError, ValueError):

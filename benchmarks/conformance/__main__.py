@@ -83,6 +83,8 @@ def report(result: Result) -> None:
     """Print what is not as it should be."""
     if result.verdict == "missing":
         print(f"missing     {result.name}: {result.missing}")
+    elif result.verdict == "incomplete" and result.forward_only:
+        print(f"no gradient {result.name}")
     for what in ("wrong", "refused"):
         for message, n in list(result.gathered(what).items())[:4]:
             print(f"{what:11} {result.name}: {message} ({n} ×)", flush=True)

@@ -56,12 +56,12 @@ def check(info: Any, entry: Entry, dtype: torch.dtype) -> Finding:
         arguments = (sample.input, sample.args, sample.kwargs)
         ours = to_ours(arguments)  # first: the function may write to its arguments
         try:
-            theirs = info.op(sample.input, *sample.args, **sample.kwargs)
+            theirs = info.op(*prepared(entry, torch, *arguments), **sample.kwargs)
         except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):
             continue  # no reference in this dtype
         found.n_samples += 1
         try:
-            got = entry.call(ours[0], *ours[1], **ours[2])
+            got = entry.call(*prepared(entry, fg, *ours), **ours[2])
             found.n_gradients += compare(entry, theirs, got, arguments, ours)
             found.n_agree += 1
         except LeftOut as reason:
@@ -79,6 +79,13 @@ def check(info: Any, entry: Entry, dtype: torch.dtype) -> Finding:
             else:
                 found.refused[described(error)] += 1
     return found
+
+
+def prepared(entry: Entry, library: Any, first: Any, others: Any, keywords: Any) -> Any:
+    """The positional arguments, as the entry wants them."""
+    if entry.prepare is None:
+        return (first, *others)
+    return entry.prepare(library, first, *others, **keywords)
 
 
 def described(error: Exception) -> str:

@@ -21,7 +21,8 @@ dtype of the result and, in the two real types, the gradients of a random weight
 for all inputs. Of an entry with more than 200 samples 200 are taken.
 
 - *present*: every sample agrees, but for those that we leave out on purpose (listed below);
-- *incomplete*: what we do agrees, but some sample is refused with an error;
+- *incomplete*: what we do agrees, but some sample is refused with an error, or there is a value
+  without a gradient;
 - *wrong*: some sample differs in value, dtype, shape or gradient;
 - *missing*: no such function here.
 
@@ -65,8 +66,16 @@ class Result:
             return "missing"
         if self.gathered("wrong"):
             return "wrong"
-        agree = sum(f.n_agree for f in self.findings.values())
-        return "incomplete" if self.gathered("refused") or not agree else "present"
+        if self.gathered("refused") or not sum(f.n_agree for f in self.findings.values()):
+            return "incomplete"
+        return "incomplete" if self.forward_only else "present"
+
+    @property
+    def forward_only(self) -> bool:
+        """Whether torch has gradients that were not compared."""
+        compared = sum(f.n_gradients for f in self.findings.values())
+        assert not isinstance(self.entry, Absent)
+        return self.differentiable and not compared and not self.entry.shapes_only
 
 
 VERDICTS = ("present", "incomplete", "wrong", "missing")
@@ -115,7 +124,8 @@ def listing(title: str, results: Iterable[Result], what: str) -> Iterator[str]:
                 if what == "missing"
                 else [clean(m) for m in list(result.gathered(what))[:2]]
             )
-            yield f"- `{result.name}`: " + "; ".join(messages or ["no sample ran"])
+            rest = "no gradient" if result.forward_only else "no sample ran"
+            yield f"- `{result.name}`: " + "; ".join(messages or [rest])
         yield ""
 
 

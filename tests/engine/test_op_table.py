@@ -146,8 +146,11 @@ def test_repeated_memory_does_not_matter(name):
         repeated = [
             np.broadcast_to(x[..., :1], x.shape) if np.ndim(x) and np.size(x) else x for x in inputs
         ]
+        try:
+            want = call(name, [np.array(x) for x in repeated], attributes).numpy()
+        except np.linalg.LinAlgError:
+            continue  # of equal columns: no inverse, no factor
         got = call(name, repeated, attributes).numpy()
-        want = call(name, [np.array(x) for x in repeated], attributes).numpy()
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
 
 

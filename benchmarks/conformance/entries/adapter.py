@@ -40,12 +40,16 @@ class Entry:
         determined up to signs or an order. Uses only what both kinds of tensors have.
     shapes_only : bool, default False
         Random results: only shapes and dtypes are compared.
+    prepare : callable, optional
+        Makes the arguments what the function is defined for, such as symmetric, in both libraries:
+        takes the library and the arguments, gives the positional ones.
     """
 
     call: Callable[..., Any]
     composed: bool = False
     view: Callable[..., Any] | None = None
     shapes_only: bool = False
+    prepare: Callable[..., tuple[Any, ...]] | None = None
 
 
 def find(name: str) -> Any:

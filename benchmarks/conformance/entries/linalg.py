@@ -1,9 +1,21 @@
 """Products, factorizations and equations of matrices."""
 
 import fieldgrad.engine as fg
-from benchmarks.conformance.entries.adapter import Absent, Entry, composed, renamed, same
+from benchmarks.conformance.entries.adapter import Absent, Entry, LeftOut, composed, renamed, same
 
 __all__ = ["ENTRIES"]
+
+
+def _hermitian(library, x, *others, **_):
+    return x + library.conj(library.moveaxis(x, -1, -2)), *others
+
+
+def _triangular(library, x, *others, upper=False):
+    return (library.triu if upper else library.tril)(x), *others
+
+
+def _second_triangular(library, b, factor, *others, upper=False):
+    return b, (library.triu if upper else library.tril)(factor), *others
 
 
 def _magnitudes(result):
@@ -68,6 +80,8 @@ def _old_cholesky(x, upper=False):
 
 
 def _solve(a, b, *, left=True):
+    if b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1]):  # vectors, for torch
+        return fg.linalg.solve(a, fg.expand_dims(b, axis=-1))[..., 0]
     if left:
         return fg.linalg.solve(a, b)
     transposed = fg.linalg.solve(fg.matrix_transpose(a), fg.matrix_transpose(b))
@@ -98,7 +112,7 @@ def _eig(x):
 
 
 def _eigh(x, UPLO="L"):
-    return tuple(fg.linalg.eigh(x, uplo=UPLO))
+    return tuple(fg.linalg.eigh(x))
 
 
 def _lu(x, *, pivot=True):
@@ -119,10 +133,12 @@ def _pinv(x, *args, atol=None, rtol=None, hermitian=False, rcond=None):
 
 
 def _lstsq(a, b, driver=None):
-    return fg.linalg.lstsq(a, b)[0]
+    return fg.linalg.lstsq(a, b)
 
 
 def _rank(x, tol=None, *, atol=None, rtol=None, hermitian=False):
+    if tol is not None or atol is not None:
+        raise LeftOut("the limit is relative to the largest singular value")
     return fg.linalg.matrix_rank(x, rtol=rtol)
 
 
@@ -148,6 +164,10 @@ def _addr(x, a, b, *, beta=1, alpha=1):
 
 def _tensordot(x, y, dims=2):
     axes = dims if isinstance(dims, int) else tuple(tuple(d) for d in dims)
+    if not isinstance(dims, int) and any(
+        x.shape[i] != y.shape[j] for i, j in zip(*axes, strict=True)
+    ):
+        raise LeftOut("axes of length 1 are not repeated to be summed, as in NumPy")
     return fg.tensordot(x, y, axes=axes)
 
 
@@ -190,6 +210,8 @@ def _inner(x, y):
 
 
 def _vander(x, *, N=None):
+    if not x.ndim:
+        raise LeftOut("a 0-d array is no vector")
     return fg.linalg.vander(x, n=N)
 
 
@@ -208,7 +230,8 @@ WITH_STATUS = Absent("errors are raised, not returned as LAPACK's status")
 APPROXIMATE = Absent("randomized; use linalg.svd")
 
 ENTRIES = {
-    **same("matmul outer trace kron"),
+    **same("matmul"),
+    **same("outer trace kron", ours="linalg."),
     **same("det eigvals eigvalsh inv matrix_power svdvals", "linalg.", "linalg."),
     **renamed(logdet="linalg.logdet", matrix_exp="linalg.expm", bmm="matmul", mv="matmul"),
     "mm": Entry(_product),
@@ -227,14 +250,14 @@ ENTRIES = {
     "linalg.diagonal": Entry(_diagonal),
     "linalg.multi_dot": Entry(lambda xs: fg.linalg.multi_dot(list(xs))),
     "linalg.slogdet": Entry(_slogdet),
-    "linalg.cholesky": Entry(_cholesky),
-    "cholesky": Entry(_old_cholesky),
-    "cholesky_solve": Entry(_cholesky_solve),
-    "cholesky_inverse": Entry(_cholesky_inverse),
+    "linalg.cholesky": Entry(_cholesky, prepare=_hermitian),
+    "cholesky": Entry(_old_cholesky, prepare=_hermitian),
+    "cholesky_solve": Entry(_cholesky_solve, prepare=_second_triangular),
+    "cholesky_inverse": Entry(_cholesky_inverse, prepare=_triangular),
     "linalg.cond": Entry(lambda x, p=None: fg.linalg.cond(x, p)),
-    "linalg.eig": Entry(_eig, view=_magnitudes),
-    "linalg.eigh": Entry(_eigh, view=_magnitudes),
-    "linalg.eigvalsh": Entry(lambda x, UPLO="L": fg.linalg.eigvalsh(x, uplo=UPLO)),
+    "linalg.eig": Entry(_eig, view=lambda r: (r[0], abs(r[1]).detach())),
+    "linalg.eigh": Entry(_eigh, view=_magnitudes, prepare=_hermitian),
+    "linalg.eigvalsh": Entry(lambda x, UPLO="L": fg.linalg.eigvalsh(x), prepare=_hermitian),
     "linalg.lstsq": Entry(_lstsq, view=lambda r: r[0] if isinstance(r, tuple) else r),
     "linalg.lstsq.grad_oriented": Entry(_lstsq, view=lambda r: r[0] if isinstance(r, tuple) else r),
     "linalg.norm": Entry(_norm),
@@ -250,7 +273,7 @@ ENTRIES = {
     "svd": Entry(_old_svd, view=_old_spectral),
     "linalg.pinv": Entry(_pinv),
     "linalg.pinv.singular": composed(lambda a, b: fg.linalg.pinv(a @ fg.matrix_transpose(b))),
-    "linalg.pinv.hermitian": Entry(_pinv),
+    "linalg.pinv.hermitian": Entry(_pinv, prepare=_hermitian),
     "pinverse": Entry(_pinv),
     "linalg.solve": Entry(_solve),
     "linalg.solve_ex": WITH_STATUS,
