@@ -23,6 +23,7 @@ from fieldgrad.engine import data, errors, memory, nn, optim
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine._kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.autograd import (
+    custom_op,
     detect_anomaly,
     enable_grad,
     grad,
@@ -32,6 +33,7 @@ from fieldgrad.engine.autograd import (
     jacobian,
     jvp,
     no_grad,
+    recompute,
     value_and_grad,
     vjp,
 )
@@ -292,6 +294,7 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
+    "custom_op",
     "data",
     "detect_anomaly",
     "diff",
@@ -412,6 +415,7 @@ __all__ = [
     "random",
     "real",
     "reciprocal",
+    "recompute",
     "relu",
     "relu6",
     "remainder",

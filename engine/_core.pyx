@@ -121,8 +121,9 @@ cdef class Node:
 
     def forget(self, recompute):
         """Drop what was kept; ``recompute(node)`` gives a node of the same call when it is needed."""
-        self.saved = self.inputs = self.attributes = self.out = None
-        self.recompute = recompute
+        if self.saved is not None or self.recompute is not None:     # else it was used up
+            self.saved = self.inputs = self.attributes = self.out = None
+            self.recompute = recompute
 
 
 include "_tensor.pxi"

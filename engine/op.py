@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike
 from fieldgrad.engine._core import DEFAULT_FLOAT, REQUIRED, TABLE, Op, Tensor
 from fieldgrad.engine.device import KERNELS
 
-__all__ = ["TABLE", "TensorLike", "as_tensor", "op"]
+__all__ = ["TABLE", "TensorLike", "as_tensor", "op", "op_of"]
 
 TensorLike = Tensor | ArrayLike  # what an op takes for a tensor: also arrays, numbers, nested lists
 P = ParamSpec("P")
@@ -95,15 +95,9 @@ def op(
     """
 
     def declare(function: Callable[P, Any]) -> TypedOp[P]:
-        parameters = inspect.signature(function).parameters.values()
-        tensors = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
-        attributes = [p for p in parameters if p.kind is not p.POSITIONAL_ONLY]
-        declared = Op(
-            function.__name__,
+        declared = op_of(
+            function,
             KERNELS[kernel],
-            inputs=[p.name for p in tensors],
-            defaults={p.name: REQUIRED if p.default is p.empty else p.default for p in attributes},
-            n_optional=sum(p.default is not p.empty for p in tensors),
             variadic=variadic,
             floating=floating,
             differentiable=differentiable,
@@ -115,13 +109,44 @@ def op(
             keeps_dtype=keeps_dtype,
             composite=function if _has_body(function) else None,
         )
-        for name in ("__doc__", "__name__", "__qualname__", "__module__", "__annotations__"):
-            setattr(declared, name, getattr(function, name))
-        declared.__wrapped__ = function
         TABLE[declared.name] = declared
         return declared
 
     return declare
+
+
+def op_of(function: Callable[P, Any], kernel: Callable[..., Any], **options: Any) -> Op:
+    """Make an op with the name, parameters and documentation of a function.
+
+    Parameters
+    ----------
+    function : callable
+        Parameters before its ``/`` are tensors, the others attributes.
+    kernel : callable
+        Arrays and attributes in, array out.
+    **options : Any
+        Passed on to `Op`.
+
+    Returns
+    -------
+    Op
+        In no table yet.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    tensors = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    attributes = [p for p in parameters if p.kind is not p.POSITIONAL_ONLY]
+    made = Op(
+        function.__name__,
+        kernel,
+        inputs=[p.name for p in tensors],
+        defaults={p.name: REQUIRED if p.default is p.empty else p.default for p in attributes},
+        n_optional=sum(p.default is not p.empty for p in tensors),
+        **options,
+    )
+    for name in ("__doc__", "__name__", "__qualname__", "__module__", "__annotations__"):
+        setattr(made, name, getattr(function, name))
+    made.__wrapped__ = function
+    return made
 
 
 def as_tensor(x: TensorLike, /, *, floating: bool = False) -> Tensor:
