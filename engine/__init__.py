@@ -99,6 +99,8 @@ from fieldgrad.engine.ops.arithmetic import (
     trunc,
     where,
 )
+from fieldgrad.engine.ops.attention import scaled_dot_product_attention
+from fieldgrad.engine.ops.bilinear import bilinear
 from fieldgrad.engine.ops.bitwise import (
     bitwise_and,
     bitwise_invert,
@@ -109,6 +111,14 @@ from fieldgrad.engine.ops.bitwise import (
 )
 from fieldgrad.engine.ops.complex import conj, imag, real
 from fieldgrad.engine.ops.conv import conv, conv_transpose
+from fieldgrad.engine.ops.convnd import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from fieldgrad.engine.ops.creation import (
     arange,
     asarray,
@@ -129,6 +139,7 @@ from fieldgrad.engine.ops.creation import (
     zeros_like,
 )
 from fieldgrad.engine.ops.distances import cosine_similarity, normalize, pairwise_distance, pdist
+from fieldgrad.engine.ops.dropout import alpha_dropout, dropout_channels, feature_alpha_dropout
 from fieldgrad.engine.ops.dtypes import can_cast, finfo, iinfo, isdtype, result_type
 from fieldgrad.engine.ops.elementary import (
     acos,
@@ -164,6 +175,9 @@ from fieldgrad.engine.ops.elementary import (
     tan,
     tanh,
 )
+from fieldgrad.engine.ops.embedding import embedding, embedding_bag, one_hot
+from fieldgrad.engine.ops.fold import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from fieldgrad.engine.ops.grid import affine_grid, grid_sample
 from fieldgrad.engine.ops.index import scatter_add, take_along_axis
 from fieldgrad.engine.ops.layout import (
     astype,
@@ -195,7 +209,15 @@ from fieldgrad.engine.ops.linalg import (
     vecdot,
 )
 from fieldgrad.engine.ops.neighbors import cdist, gather_neighbors, knn
-from fieldgrad.engine.ops.norm import batch_norm, given_norm, group_norm, instance_norm, layer_norm
+from fieldgrad.engine.ops.norm import (
+    batch_norm,
+    given_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
 from fieldgrad.engine.ops.pool import (
     adaptive_max_pool,
     adaptive_max_pool_with_indices,
@@ -249,7 +271,9 @@ __all__ = [
     "adaptive_max_pool",
     "adaptive_max_pool_with_indices",
     "add",
+    "affine_grid",
     "all",
+    "alpha_dropout",
     "angle",
     "any",
     "arange",
@@ -265,6 +289,7 @@ __all__ = [
     "atanh",
     "avg_pool",
     "batch_norm",
+    "bilinear",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -278,12 +303,19 @@ __all__ = [
     "cdist",
     "ceil",
     "celu",
+    "channel_shuffle",
     "clip",
     "concat",
     "config",
     "conj",
     "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
     "conv_transpose",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "copysign",
     "cos",
     "cosh",
@@ -300,8 +332,11 @@ __all__ = [
     "diff",
     "divide",
     "dropout",
+    "dropout_channels",
     "einsum",
     "elu",
+    "embedding",
+    "embedding_bag",
     "empty",
     "empty_like",
     "enable_grad",
@@ -313,12 +348,14 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "feature_alpha_dropout",
     "fft",
     "finfo",
     "flatten",
     "flip",
     "floor",
     "floor_divide",
+    "fold",
     "fractional_max_pool",
     "from_dlpack",
     "full",
@@ -334,6 +371,7 @@ __all__ = [
     "gradcheck",
     "greater",
     "greater_equal",
+    "grid_sample",
     "group_norm",
     "gru",
     "hardshrink",
@@ -363,6 +401,7 @@ __all__ = [
     "linear",
     "linear_scan",
     "linspace",
+    "local_response_norm",
     "log",
     "log1p",
     "log2",
@@ -400,6 +439,7 @@ __all__ = [
     "nonzero",
     "normalize",
     "not_equal",
+    "one_hot",
     "ones",
     "ones_like",
     "optim",
@@ -408,6 +448,8 @@ __all__ = [
     "pairwise_distance",
     "pdist",
     "permute_dims",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "positive",
     "power",
     "prelu",
@@ -422,9 +464,11 @@ __all__ = [
     "repeat",
     "reshape",
     "result_type",
+    "rms_norm",
     "roll",
     "round",
     "rrelu",
+    "scaled_dot_product_attention",
     "scatter_add",
     "searchsorted",
     "segment_max",
@@ -466,6 +510,7 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "unfold",
     "unique_all",
     "unique_counts",
     "unique_inverse",

@@ -97,7 +97,12 @@ def window_taps(
 
 @functools.lru_cache(maxsize=256)
 def interpolation_taps(
-    mode: str, n_in: int, n_out: int, factor: float | None, align_corners: bool
+    mode: str,
+    n_in: int,
+    n_out: int,
+    factor: float | None,
+    align_corners: bool,
+    antialias: bool = False,
 ) -> Taps | None:
     """Interpolation along an axis.
 
@@ -111,6 +116,8 @@ def interpolation_taps(
         Enlargement that positions follow; None for n_out / n_in.
     align_corners : bool
         Whether the centers of the first and last elements stay in place.
+    antialias : bool, default False
+        Whether "linear" and "cubic" widen to all elements under a new one.
 
     Returns
     -------
@@ -128,12 +135,29 @@ def interpolation_taps(
         # From sizes the position is a fraction of integers: no rounding.
         index = i * n_in // n_out if factor is None else np.floor(i / factor).astype(int)
         return Taps(n_in, np.minimum(index, n_in - 1)[:, None], np.ones((n_out, 1)))
+    if antialias:
+        step = (n_in - 1) / max(n_out - 1, 1) if align_corners else n_in / n_out
+        step = step if factor is None or align_corners else 1 / factor
+        return _widened(mode, n_in, (i + 0.5) * step, step)
     if align_corners:
         position = i * ((n_in - 1) / max(n_out - 1, 1))
     else:
         position = (i + 0.5) * (n_in / n_out if factor is None else 1 / factor) - 0.5
     index, weight = _POSITIONED[mode](position)
     return Taps(n_in, np.clip(index, 0, n_in - 1), weight)
+
+
+def _widened(mode: str, n_in: int, center: NDArray[Any], step: float) -> Taps:
+    """Means around centers in the old axis, measured from its edge, weighted by a filter."""
+    width = max(step, 1.0)
+    reach = width * (1 if mode == "linear" else 2)
+    first = np.maximum(np.floor(center - reach + 0.5), 0).astype(int)
+    last = np.minimum(np.floor(center + reach + 0.5), n_in).astype(int)
+    index = first[:, None] + np.arange((last - first).max())
+    distance = np.abs(index - center[:, None] + 0.5) / width
+    filtered = np.maximum(1 - distance, 0) if mode == "linear" else _keys(distance, -0.5)
+    weight = np.where(index < last[:, None], filtered, 0.0)
+    return Taps(n_in, np.minimum(index, n_in - 1), weight / weight.sum(axis=1, keepdims=True))
 
 
 def _nearest(position: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -148,12 +172,15 @@ def _linear(position: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _cubic(position: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-    a = -0.75
     first = np.floor(position)
     distance = np.abs(position[:, None] - (first[:, None] + np.arange(-1, 3)))
+    return first.astype(int)[:, None] + np.arange(-1, 3), _keys(distance, -0.75)
+
+
+def _keys(distance: NDArray[np.float64], a: float) -> NDArray[np.float64]:
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1  # Keys eq. 4, up to distance 1
     far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a  # and from 1 to 2
-    return first.astype(int)[:, None] + np.arange(-1, 3), np.where(distance <= 1, near, far)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
 
 
 _POSITIONED: dict[str, Callable[..., tuple[NDArray[Any], NDArray[Any]]]] = {

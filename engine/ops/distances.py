@@ -19,6 +19,8 @@ __all__ = ["cosine_similarity", "normalize", "pairwise_distance", "pdist"]
 
 def _length(x: Tensor, p: float, axis: int, keepdims: bool) -> Tensor:
     """(Σ |x|^p)^(1/p) along an axis."""
+    if x.dtype.kind == "c":
+        x = abs(x)
     if math.isinf(p):
         return max(abs(x), axis=axis, keepdims=keepdims)
     if p == 0:

@@ -11,6 +11,7 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import AxisError, ShapeError
 from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.complex import real
+from fieldgrad.engine.ops.index import index_add
 
 
 @op(kernel="alias", view=True, samples=samples.reals)
@@ -236,7 +237,7 @@ def pad(
     padding : sequence of (int, int)
         Number of elements before and after, for each axis.
     mode : {"constant", "reflect", "edge", "wrap"}
-        As in NumPy. Only "constant" has a gradient.
+        As in NumPy.
     value : float
         What is added in mode "constant".
     """
@@ -244,11 +245,14 @@ def pad(
 
 @pad.vjp
 def _(g, x_shape, padding, mode):
-    if mode != "constant":
-        raise NotImplementedError(
-            f"pad: mode {mode!r} has no gradient; use mode='constant', or detach the input"
-        )
-    return g[tuple(slice(b, b + n) for n, (b, _) in zip(x_shape, padding, strict=True))]
+    if mode == "constant":
+        return g[tuple(slice(b, b + n) for n, (b, _) in zip(x_shape, padding, strict=True))]
+    for axis, (n, (before, after)) in enumerate(zip(x_shape, padding, strict=True)):
+        if before or after:  # each element gets the gradients of its copies
+            copies = np.pad(np.arange(n), (before, after), mode=mode)
+            index = (*[slice(None)] * axis, copies)
+            g = index_add(g, index=index, shape=(*g.shape[:axis], n, *g.shape[axis + 1 :]))
+    return g
 
 
 @op(kernel="concat", variadic=True, shape=shapes.concat, samples=samples.concats)

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
-from fieldgrad.engine.op import op
+from fieldgrad.engine.errors import ShapeError
+from fieldgrad.engine.op import TensorLike, as_tensor, op
 from fieldgrad.engine.ops.arithmetic import sqrt, square
-from fieldgrad.engine.ops.elementary import leaky_relu
+from fieldgrad.engine.ops.elementary import leaky_relu, power
 from fieldgrad.engine.ops.layout import reshape
 from fieldgrad.engine.ops.reduce import mean
+from fieldgrad.engine.ops.resample import resample_axis
+from fieldgrad.engine.taps import Taps
 
 
 def _normalized(x: Tensor, axes: Sequence[int], eps: float) -> Tensor:
@@ -371,3 +374,86 @@ def _(g, x, weight, bias, mean, rstd, n_axes):
     flat = [None if p is None else p.reshape(-1) for p in (weight, bias)]
     gx, gweight, gbias = _fused_gradient(g.reshape(rows), x.reshape(rows), *flat, mean, rstd, 1.0)
     return gx.reshape(x.shape), gweight.reshape(last), gbias.reshape(last)
+
+
+def rms_norm(
+    x: TensorLike,
+    weight: TensorLike | None = None,
+    /,
+    *,
+    n_axes: int = 1,
+    eps: float | None = None,
+) -> Tensor:
+    """Divide by the root of the mean square over the last axes.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (…, C).
+    weight : Tensor, optional
+        Shape of the last axes, (C,): factor after normalization.
+    n_axes : int, default 1
+        Number of last axes that are normalized together.
+    eps : float, optional
+        Added to the mean square; default the dtype's distance from 1 to the next number.
+
+    Returns
+    -------
+    Tensor
+        Shape of x.
+
+    References
+    ----------
+    Zhang, Sennrich, "Root mean square layer normalization", NeurIPS 2019, arXiv:1910.07467, eq. 4.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.rms_norm(fg.tensor([[1.0, 7.0]]), eps=0.0).tolist()
+    [[0.20000000298023224, 1.399999976158142]]
+    """
+    x = as_tensor(x, floating=True)
+    least = float(np.finfo(x.dtype).eps) if eps is None else eps
+    y = x / sqrt(mean(square(x), axis=tuple(range(-n_axes, 0)), keepdims=True) + least)
+    return y if weight is None else y * weight
+
+
+def local_response_norm(
+    x: TensorLike, /, size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Divide by a power of the mean square over neighboring channels.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, …).
+    size : int
+        Number of channels that are averaged, with zeros beyond the first and last.
+    alpha, beta, k : float
+        The divisor is (k + alpha · mean square) to the power beta.
+
+    Returns
+    -------
+    Tensor
+        Shape of x.
+
+    Raises
+    ------
+    ShapeError
+        If x has no channels, or size is not positive.
+
+    References
+    ----------
+    Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
+    networks", NeurIPS 2012, section 3.3, whose alpha is this one divided by size.
+    """
+    x = as_tensor(x, floating=True)
+    if x.ndim < 3 or size < 1:
+        raise ShapeError(
+            f"local_response_norm: x has shape {x.shape}, size is {size}; expected (batch, "
+            "channel, …) and a positive number of channels."
+        )
+    n = x.shape[1]
+    channel = np.arange(n)[:, None] - size // 2 + np.arange(size)
+    window = Taps(n, channel, ((channel >= 0) & (channel < n)) / size)
+    return x / power(resample_axis(square(x), axis=1, taps=window) * alpha + k, beta)

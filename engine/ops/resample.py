@@ -12,7 +12,7 @@ import numpy as np
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
-from fieldgrad.engine.errors import suggest
+from fieldgrad.engine.errors import ShapeError, suggest
 from fieldgrad.engine.op import TensorLike, as_tensor, op
 from fieldgrad.engine.ops.arithmetic import abs, where
 from fieldgrad.engine.ops.elementary import power
@@ -21,6 +21,9 @@ from fieldgrad.engine.shapes import PerAxis
 from fieldgrad.engine.taps import ALIGNED, MODES, Taps, interpolation_taps, window_taps
 
 Scale = float | Sequence[float]
+
+# PyTorch's names that say the number of spatial axes.
+_ALIASES = {"bilinear": ("linear", 2), "trilinear": ("linear", 3), "bicubic": ("cubic", 2)}
 
 
 @op(kernel="resample", floating=True, shape=shapes.resample_axis, samples=samples.taps)
@@ -221,13 +224,15 @@ def lp_pool(
 
 
 def interpolate(
-    x: Tensor,
+    x: TensorLike,
     /,
     *,
     size: int | Sequence[int] | None = None,
     scale_factor: Scale | None = None,
     mode: str = "nearest",
     align_corners: bool = False,
+    recompute_scale_factor: bool = False,
+    antialias: bool = False,
 ) -> Tensor:
     """Resize every spatial axis, as PyTorch's function of this name does.
 
@@ -242,10 +247,16 @@ def interpolate(
     mode : {"nearest", "nearest-exact", "linear", "cubic", "area"}
         "nearest" takes the element left of the position (as PyTorch and OpenCV do), "nearest-exact"
         the nearest; "linear" is bilinear or trilinear on two or three axes; "cubic" is Keys'
-        convolution with a = -0.75; "area" averages all elements under the new one.
+        convolution with a = -0.75; "area" averages all elements under the new one. PyTorch's
+        "bilinear", "trilinear" and "bicubic" also say the number of axes.
     align_corners : bool, default False
         Whether the centers of the first and last elements stay where they are ("linear" and "cubic"
         only), instead of the outer edges.
+    recompute_scale_factor : bool, default False
+        Take positions from the sizes alone, as if scale_factor had been given as a size.
+    antialias : bool, default False
+        Widen "linear" and "cubic" interpolation over all elements under a new one where an axis
+        shrinks; "cubic" then has a = -0.5, as the Python Imaging Library's.
 
     Returns
     -------
@@ -280,21 +291,28 @@ def interpolate(
     >>> fg.interpolate(x, size=3, mode="linear", align_corners=True).tolist()
     [[[0.0, 2.0, 4.0]]]
     """
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = as_tensor(x, floating=True)
+    if mode in _ALIASES:
+        mode, n_axes = _ALIASES[mode]
+        if x.ndim != n_axes + 2:
+            raise ShapeError(
+                f"interpolate: x has shape {x.shape}; this mode expects {n_axes} spatial axes. "
+                f"Mode {mode!r} takes any number."
+            )
     if mode not in MODES:
         hint = suggest(mode, MODES) or ";"
         raise ValueError(f"interpolate: mode = {mode!r}{hint} Modes: {', '.join(MODES)}.")
-    if align_corners and mode not in ALIGNED:
+    if (align_corners or antialias) and mode not in ALIGNED:
         raise ValueError(
-            f"interpolate: align_corners has no meaning for mode {mode!r}; expected one of "
-            f"{', '.join(ALIGNED)}."
+            f"interpolate: align_corners and antialias have no meaning for mode {mode!r}; expected "
+            f"one of {', '.join(ALIGNED)}."
         )
     sizes = shapes.interpolate(x.shape, size=size, scale_factor=scale_factor)[2:]
     factors: Sequence[float | None] = [None] * len(sizes)
-    if scale_factor is not None and mode != "area":
+    if scale_factor is not None and mode != "area" and not recompute_scale_factor:
         factors = np.broadcast_to(np.asarray(scale_factor, float), len(sizes)).tolist()
     maps = [
-        interpolation_taps(mode, n_in, n_out, factor, align_corners)
+        interpolation_taps(mode, n_in, n_out, factor, align_corners, antialias)
         for n_in, n_out, factor in zip(x.shape[2:], sizes, factors, strict=True)
     ]
     return _along_spatial_axes(x, maps)

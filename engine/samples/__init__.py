@@ -81,10 +81,12 @@ from fieldgrad.engine.samples.norm import (
 from fieldgrad.engine.samples.windows import (
     conv_weights,
     convs,
+    folds,
     max_pool_gradients,
     max_pools,
     taps,
     transposed_convs,
+    unfolds,
 )
 
 __all__ = [
@@ -106,6 +108,7 @@ __all__ = [
     "cross_entropies",
     "equations",
     "flips",
+    "folds",
     "fractions",
     "full_segments",
     "gated_sequences",
@@ -160,6 +163,7 @@ __all__ = [
     "taps",
     "transposed_convs",
     "triangular_equations",
+    "unfolds",
     "with_attributes",
     "with_real_eigenvalues",
 ]

@@ -8,9 +8,19 @@ import numpy as np
 from fieldgrad.engine.samples.arrays import Sample, channels_last
 from fieldgrad.engine.shapes import conv as conv_shape
 from fieldgrad.engine.shapes import pool as pool_shape
+from fieldgrad.engine.shapes import unfold as unfold_shape
 from fieldgrad.engine.taps import Taps
 
-__all__ = ["conv_weights", "convs", "max_pool_gradients", "max_pools", "taps", "transposed_convs"]
+__all__ = [
+    "conv_weights",
+    "convs",
+    "folds",
+    "max_pool_gradients",
+    "max_pools",
+    "taps",
+    "transposed_convs",
+    "unfolds",
+]
 
 # Shapes of x and weight, whether there is a bias, attributes.
 ConvCase = tuple[tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]
@@ -110,6 +120,29 @@ def max_pool_gradients(rng: np.random.Generator) -> Iterator[Sample]:
             )
             place = place * length + np.moveaxis(drawn, -1, 2 + axis)
         yield (rng.normal(size=out), place.astype(np.int32)), {"size": shape[2:], **window}
+
+
+COLUMNS: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
+    ((2, 3, 7), {"kernel_size": 3}),
+    ((1, 2, 5, 6), {"kernel_size": (2, 3), "stride": (2, 1), "padding": (1, 0)}),
+    ((2, 1, 6, 5), {"kernel_size": 2, "dilation": (3, 2), "padding": 1}),
+    ((1, 2, 4, 3, 5), {"kernel_size": (2, 1, 3), "stride": 2}),
+    ((0, 2, 4, 4), {"kernel_size": 2}),
+)
+
+
+def unfolds(rng: np.random.Generator) -> Iterator[Sample]:
+    """An input and windows."""
+    for shape, window in COLUMNS:
+        yield (rng.normal(size=shape),), window
+
+
+def folds(rng: np.random.Generator) -> Iterator[Sample]:
+    """Columns, and the size of what they are folded to."""
+    for shape, window in COLUMNS:
+        settings = {"dilation": 1, "padding": 0, "stride": 1} | window
+        columns = rng.normal(size=unfold_shape(shape, **settings))
+        yield (columns,), {"output_size": shape[2:], **window}
 
 
 def taps(rng: np.random.Generator) -> Iterator[Sample]:

@@ -79,6 +79,7 @@ from fieldgrad.engine.shapes.windows import (
     conv_output,
     conv_transpose,
     conv_weight,
+    fold,
     interpolate,
     max_pool,
     max_pool_gradient,
@@ -87,6 +88,7 @@ from fieldgrad.engine.shapes.windows import (
     pool,
     resample_axis,
     transposed_output,
+    unfold,
 )
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "einsum",
     "extremum",
     "flip",
+    "fold",
     "gather",
     "given_norm",
     "group_norm",
@@ -163,5 +166,6 @@ __all__ = [
     "take_along_axis",
     "transposed",
     "transposed_output",
+    "unfold",
     "unstack",
 ]

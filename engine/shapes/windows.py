@@ -17,6 +17,7 @@ __all__ = [
     "conv_output",
     "conv_transpose",
     "conv_weight",
+    "fold",
     "interpolate",
     "max_pool",
     "max_pool_gradient",
@@ -25,6 +26,7 @@ __all__ = [
     "pool",
     "resample_axis",
     "transposed_output",
+    "unfold",
 ]
 
 PerAxis = int | Sequence[int]  # one number for every spatial axis, or one for each
@@ -268,6 +270,35 @@ def max_pool_gradient(g: Shape, index: Shape, *, size: Sequence[int], **window: 
             f"{max_pool(x, **window)}; expected three equal shapes."
         )
     return x
+
+
+def unfold(x: Shape, *, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Shape:
+    """Shape of the windows as columns."""
+    check_maps("unfold", x)
+    kernel = per_axis(kernel_size, len(x) - 2, "unfold: kernel_size", 1)
+    windows = conv_output(
+        "unfold", x[2:], kernel, stride=stride, padding=padding, dilation=dilation
+    )
+    return (x[0], x[1] * math.prod(kernel), math.prod(windows))
+
+
+def fold(
+    x: Shape, *, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> Shape:
+    """Shape of what has these columns."""
+    n = len(output_size) if isinstance(output_size, Sequence) else 2
+    size = per_axis(output_size, n, "fold: output_size", 1)
+    taps = math.prod(per_axis(kernel_size, n, "fold: kernel_size", 1))
+    window = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding}
+    if len(x) == 3 and x[1] % taps == 0:
+        y = (x[0], x[1] // taps, *size)
+        if unfold(y, stride=stride, **window) == x:
+            return y
+    windows = unfold((1, 1, *size), stride=stride, **window)[2]
+    raise ShapeError(
+        f"fold: x has shape {x}; expected (batch, a multiple of {taps}, {windows}) for an "
+        f"output_size of {size}."
+    )
 
 
 def resample_axis(x: Shape, *, axis: int, taps: Any) -> Shape:

@@ -271,6 +271,11 @@ def multilabel_margin_loss(
     Σ over right classes t and wrong ones c of max(0, 1 - x_t + x_c) / n_classes.
     """
     x, _ = equal_shapes("multilabel_margin_loss", scores=scores, target=target)
+    if x.ndim not in (1, 2):
+        raise ShapeError(
+            f"multilabel_margin_loss: scores have shape {x.shape}; expected (batch, class) or "
+            "(class,)."
+        )
     classes, n = np.asarray(target), x.shape[-1]
     listed = np.cumprod(classes != -1, axis=-1).astype(bool)
     safe = np.where(listed, _checked("multilabel_margin_loss", classes, listed, n), 0)

@@ -63,6 +63,8 @@ def ctc_loss(
     Notes
     -----
     The forward recursion of the paper, in logarithms. A target that does not fit has gradient 0.
+    The gradient is that of the sum for free log probabilities; PyTorch's already contains the way
+    through `log_softmax`, which comes out the same for the logits.
 
     References
     ----------
@@ -90,7 +92,8 @@ def ctc_loss(
             f"ctc_loss: targets go from {labels.min()} to {labels.max()}; expected 0 to "
             f"{x.shape[2] - 1}."
         )
-    total = _log_likelihood(x, labels, lengths, sizes, blank)
+    # In float64: the sums of logarithms are long, and float32 would lose their digits.
+    total = _log_likelihood(x.astype(np.float64), labels, lengths, sizes, blank).astype(x.dtype)
     lost = total.data < 0.1 * _NOTHING
     loss = where(lost, 0.0 if zero_infinity else np.inf, -total)
     if reduction == "mean":

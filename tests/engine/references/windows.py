@@ -100,11 +100,37 @@ def _max_pool_gradient(g, index, size, kernel_size, stride=None, padding=0, dila
     return out.reshape(*g.shape[:2], *size)
 
 
+def _unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+    kernel = _axes(kernel_size, x.ndim - 2)
+    windows = _windows(x, kernel, stride, padding, dilation)
+    n = x.ndim - 2
+    windows = np.moveaxis(windows, range(2 + n, 2 + 2 * n), range(2, 2 + n))
+    channels, count = x.shape[1] * np.prod(kernel), np.prod(windows.shape[2 + n :])
+    return windows.reshape(x.shape[0], channels, count)
+
+
+def _fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """The transpose of unfold's matrix, column by column of it."""
+    kernel = _axes(kernel_size, len(output_size))
+    channels = x.shape[1] // int(np.prod(kernel))
+    out = np.zeros((x.shape[0], channels * int(np.prod(output_size))))
+    for i in range(out.shape[1]):
+        one = np.zeros((1, out.shape[1]))
+        one[0, i] = 1
+        columns = _unfold(
+            one.reshape(1, channels, *output_size), kernel_size, dilation, padding, stride
+        )
+        out[:, i] = (x * columns).sum((1, 2))
+    return out.reshape(x.shape[0], channels, *output_size)
+
+
 def _resample_axis(x, axis, taps):
     return np.moveaxis(np.moveaxis(x, axis, -1) @ taps.matrix().T, -1, axis)
 
 
 REFERENCES = {
+    "unfold": _unfold,
+    "fold": _fold,
     "max_pool": _max_pool,
     "max_pool_gradient": _max_pool_gradient,
     "resample_axis": _resample_axis,
