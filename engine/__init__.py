@@ -39,7 +39,7 @@ from fieldgrad.engine.autograd import (
 )
 from fieldgrad.engine.batching import vmap
 from fieldgrad.engine.config import config
-from fieldgrad.engine.ops import fft, linalg, random
+from fieldgrad.engine.ops import fft, linalg, random, special
 from fieldgrad.engine.ops.activations import (
     celu,
     gelu_tanh,
@@ -490,6 +490,7 @@ __all__ = [
     "softshrink",
     "softsign",
     "sort",
+    "special",
     "sqrt",
     "square",
     "squeeze",

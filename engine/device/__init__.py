@@ -15,6 +15,7 @@ from fieldgrad.engine.device import (
     linalg,
     norm,
     reduce,
+    special,
     windows,
 )
 from fieldgrad.engine.device.table import Table
@@ -26,6 +27,7 @@ KERNELS: Table = {
     **layout.KERNELS,
     **reduce.KERNELS,
     **linalg.KERNELS,
+    **special.KERNELS,
     **norm.KERNELS,
     **windows.KERNELS,
     **irregular.KERNELS,

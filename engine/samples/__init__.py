@@ -29,6 +29,7 @@ from fieldgrad.engine.samples.arrays import (
     pairs,
     pairs_along_axes,
     permutations,
+    positive_and_fraction,
     positive_pairs,
     positives,
     reals,
@@ -42,7 +43,9 @@ from fieldgrad.engine.samples.arrays import (
     sorts,
     stacks,
     takes,
+    unit_fractions,
     with_attributes,
+    zetas,
 )
 from fieldgrad.engine.samples.fft import half_spectra, signals, spectra
 from fieldgrad.engine.samples.irregular import (
@@ -136,6 +139,7 @@ __all__ = [
     "permutations",
     "point_clouds",
     "point_pairs",
+    "positive_and_fraction",
     "positive_matrices",
     "positive_pairs",
     "positives",
@@ -164,6 +168,8 @@ __all__ = [
     "transposed_convs",
     "triangular_equations",
     "unfolds",
+    "unit_fractions",
     "with_attributes",
     "with_real_eigenvalues",
+    "zetas",
 ]

@@ -30,6 +30,7 @@ __all__ = [
     "pairs",
     "pairs_along_axes",
     "permutations",
+    "positive_and_fraction",
     "positive_pairs",
     "positives",
     "reals",
@@ -43,7 +44,9 @@ __all__ = [
     "sorts",
     "stacks",
     "takes",
+    "unit_fractions",
     "with_attributes",
+    "zetas",
 ]
 
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
@@ -112,6 +115,24 @@ integer_pairs = _pairs(lambda rng, shape: rng.integers(-9, 9, size=shape))
 
 
 shifts = _pairs(lambda rng, shape: rng.integers(0, 9, size=shape))
+
+
+def unit_fractions(rng: np.random.Generator) -> Iterator[Sample]:
+    """One input between 0 and 1."""
+    for shape in SHAPES:
+        yield (rng.uniform(0.1, 0.9, size=shape),), {}
+
+
+def positive_and_fraction(rng: np.random.Generator) -> Iterator[Sample]:
+    """A positive input, and one between 0 and 1."""
+    for a, b in (((), ()), ((3, 4), (3, 4)), ((4,), (3, 1)), ((0, 3), (3,))):
+        yield (rng.uniform(0.5, 2.0, size=a), rng.uniform(0.1, 0.9, size=b)), {}
+
+
+def zetas(rng: np.random.Generator) -> Iterator[Sample]:
+    """A whole exponent above 1, and a positive number."""
+    for a, b in (((), ()), ((3, 4), (3, 4)), ((4,), (3, 1)), ((0, 3), (3,))):
+        yield (rng.integers(2, 6, size=a), rng.uniform(0.5, 2.0, size=b)), {}
 
 
 def with_attributes(samples: Samples, *variants: dict[str, Any]) -> Samples:

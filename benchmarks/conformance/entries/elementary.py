@@ -7,6 +7,7 @@ __all__ = ["ENTRIES"]
 
 
 def _polygamma(x, n):
+    x, n = (n, x) if isinstance(x, int) else (x, n)
     return fg.special.polygamma(n, x)
 
 
@@ -21,10 +22,9 @@ ENTRIES = {
     **same("erf erfc erfinv digamma i0 xlogy", ours="special."),
     **same("entr erfcx i0e i1 i1e ndtr ndtri log_ndtr xlog1py zeta", "special.", "special."),
     **renamed(lgamma="special.gammaln", igamma="special.gammainc", igammac="special.gammaincc"),
-    **same("laguerre_polynomial_l legendre_polynomial_p", "special.", "special."),
     "float_power": composed(lambda x, y: fg.power(_double(x), _double(y))),
     "logit": Entry(_logit),
-    "polygamma.polygamma_n_0": Entry(lambda x, n: fg.special.polygamma(n, x)),
+    "polygamma.polygamma_n_0": Entry(_polygamma),
     "polygamma.polygamma_n_1": Entry(_polygamma),
     "polygamma.polygamma_n_2": Entry(_polygamma),
     "polygamma.polygamma_n_3": Entry(_polygamma),
@@ -44,7 +44,7 @@ ENTRIES = {
     "special.modified_bessel_k1": Entry(lambda x: fg.special.k1(x)),
     "special.scaled_modified_bessel_k0": Entry(lambda x: fg.special.k0e(x)),
     "special.scaled_modified_bessel_k1": Entry(lambda x: fg.special.k1e(x)),
-    "special.spherical_bessel_j0": Entry(lambda x: fg.special.spherical_j0(x)),
+    "special.spherical_bessel_j0": Entry(lambda x: fg.special.spherical_jn(0, x)),
     **{
         f"special.{kind}": Absent("orthogonal polynomials are not ops here")
         for kind in (
