@@ -52,7 +52,7 @@ def _(g, x):
 
 @op(kernel="digamma", floating=True, samples=positives)
 def digamma(x: TensorLike, /):
-    """Derivative of `gammaln`, elementwise; ±∞ at the poles 0, -1, -2, …"""
+    """Derivative of `gammaln`, elementwise; ±∞ at the poles, the whole numbers up to 0."""
 
 
 @digamma.vjp
