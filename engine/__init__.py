@@ -261,6 +261,7 @@ from fieldgrad.engine.ops.segment import (
 from fieldgrad.engine.ops.sets import unique_all, unique_counts, unique_inverse, unique_values
 from fieldgrad.engine.ops.softmax import cross_entropy, log_softmax, overlap_sums, softmax
 from fieldgrad.engine.ops.sorting import argsort, isin, nonzero, searchsorted, sort, topk
+from fieldgrad.engine.profiler import profile
 
 __all__ = [
     "Tensor",
@@ -454,6 +455,7 @@ __all__ = [
     "power",
     "prelu",
     "prod",
+    "profile",
     "random",
     "real",
     "reciprocal",
