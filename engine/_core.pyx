@@ -511,10 +511,13 @@ cdef object apply(Op op, tuple inputs, dict attributes):
 
 
 cdef Tensor output(Op op, tuple inputs, cnp.ndarray data):
-    cdef Tensor out = wrap(data)
-    if op.view and shares_memory((<Tensor>inputs[0]).data, data):
-        out.version = shared_version(<Tensor>inputs[0])
-        out.is_view = True
+    cdef Tensor out = wrap(data), x
+    if op.view:
+        for x in inputs:
+            if x is not None and shares_memory(x.data, data):
+                out.version = shared_version(x)
+                out.is_view = True
+                break
     return out
 
 

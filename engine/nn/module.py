@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError, suggest
+from fieldgrad.engine.nn.hooks import Hooks
 
 __all__ = ["Module", "ModuleList", "Parameter", "Sequential"]
 
@@ -54,7 +55,7 @@ class Module:
     def __init__(self) -> None:
         self.training = True
         self._buffers: set[str] = set()
-        self._forward_hooks: list[Callable[[Module, tuple[Any, ...], Any], Any]] = []
+        self._hooks = Hooks()
 
     def forward(self, *args: Any) -> Any:
         """Compute the output; every module says how.
@@ -72,11 +73,9 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        out = self.forward(*args, **kwargs)
-        for hook in self._forward_hooks:
-            changed = hook(self, args, out)
-            out = out if changed is None else changed
-        return out
+        if not self._hooks:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
 
     def register_forward_hook(
         self, hook: Callable[[Module, tuple[Any, ...], Any], Any]
@@ -93,8 +92,47 @@ class Module:
         callable
             Call it to remove the hook.
         """
-        self._forward_hooks.append(hook)
-        return lambda: self._forward_hooks.remove(hook)
+        return self._hooks.add("after", hook)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[[Module, tuple[Any, ...]], Any]
+    ) -> Callable[[], None]:
+        """Call ``hook(module, inputs)`` before each forward pass.
+
+        Parameters
+        ----------
+        hook : callable
+            What it returns, if not None, replaces the inputs: a tuple, or the one input.
+
+        Returns
+        -------
+        callable
+            Call it to remove the hook.
+        """
+        return self._hooks.add("before", hook)
+
+    def register_full_backward_hook(
+        self, hook: Callable[[Module, tuple[Any, ...], tuple[Any, ...]], Any]
+    ) -> Callable[[], None]:
+        """Call ``hook(module, input_gradients, output_gradients)`` in each backward pass.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets a gradient, or None, for each tensor among the positional inputs and in the output.
+            What it returns, if not None, replaces the gradients of the inputs: a tuple of as many.
+
+        Returns
+        -------
+        callable
+            Call it to remove the hook.
+
+        Notes
+        -----
+        It is called once the gradients of the inputs are there; if no input wants one, once those
+        of the output are, with None for every input.
+        """
+        return self._hooks.add("backward", hook)
 
     def register_buffer(self, name: str, values: ArrayLike) -> None:
         """Keep an array as an attribute that is saved with the parameters but not trained.
