@@ -166,10 +166,8 @@ FG_INLINE void M(normalize_rows)(const T *x, T *out, const T *mean, const T *sca
   }
 }
 
-/* Elements of one batch entry that a task of the second pass handles, the last one with the rest.
- * That pass runs backwards: what the first one read last may still be in cache. */
+/* Elements of one batch entry that a task of the second pass handles, the last one with the rest. */
 FG_INLINE ptrdiff_t M(task_range)(const M(norm) *m, ptrdiff_t i, ptrdiff_t *first, ptrdiff_t *last) {
-  i = m->s.batch * FG_MAX(m->n_chunks, 1) - 1 - i;
   ptrdiff_t n = i / FG_MAX(m->n_chunks, 1), chunk = i % FG_MAX(m->n_chunks, 1);
   *first = chunk * m->chunk * m->width;
   *last = chunk + 1 >= m->n_chunks ? m->s.positions * m->s.channels : *first + m->chunk * m->width;
@@ -468,7 +466,7 @@ static int M(forward)(const fg_norm *s, const T *x, const T *weight, const T *bi
       fg_parallel(s->batch, M(statistics_task), &m);
     }
     fg_parallel(s->batch, M(columns_task), &m);
-    fg_parallel(s->batch * FG_MAX(m.n_chunks, 1), M(normalize_task), &m);
+    fg_parallel_backwards(s->batch * FG_MAX(m.n_chunks, 1), M(normalize_task), &m);
   }
   M(release)(&m);
   return failed;
@@ -493,7 +491,7 @@ static int M(gradient)(const fg_norm *s, const T *g, const T *x, const T *weight
     fg_parallel(s->batch, M(columns_task), &m);
     fg_parallel(s->batch * m.n_chunks, M(sums_task), &m);
     fg_parallel(s->batch, M(group_sums_task), &m);
-    fg_parallel(s->batch * FG_MAX(m.n_chunks, 1), M(gradient_task), &m);
+    fg_parallel_backwards(s->batch * FG_MAX(m.n_chunks, 1), M(gradient_task), &m);
   }
   for (ptrdiff_t c = 0; !failed && c < s->channels; c++) {
     double a = 0, b = 0;

@@ -16,11 +16,18 @@
 #define SPIN_NANOSECONDS 200000
 #define PAUSES_PER_LOOK 4
 
+/* Tasks that one thread begins with; alone in its cache line, since others only look when done. */
+typedef struct {
+  _Alignas(64) atomic_ptrdiff_t next;
+  ptrdiff_t first, end;
+} share;
+
+static share shares[FG_MAX_THREADS];
+
 static struct {
   void (*task)(void *, ptrdiff_t);
   void *context;
-  ptrdiff_t n_tasks;
-  atomic_ptrdiff_t next;
+  int n_shares, backwards;
   atomic_int open;        /* 1 while workers may join the current region */
   atomic_int n_joined;    /* workers inside the current region */
   atomic_uint region;     /* counts regions; a worker waits for it to change */
@@ -53,12 +60,14 @@ static int spin(int64_t *since) {
   return t - *since > SPIN_NANOSECONDS;
 }
 
-static void run_tasks(void) {
+/* One's own share, then what is left of the others'. */
+static void run_tasks(int self) {
   inside_task = 1;
-  for (;;) {
-    ptrdiff_t i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
-    if (i >= pool.n_tasks) break;
-    pool.task(pool.context, i);
+  for (int k = 0; k < pool.n_shares; k++) {
+    share *s = &shares[(self + k) % pool.n_shares];
+    ptrdiff_t i;
+    while ((i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end)
+      pool.task(pool.context, pool.backwards ? s->first + s->end - 1 - i : i);
   }
   inside_task = 0;
 }
@@ -81,7 +90,7 @@ static void *worker(void *argument) {
     /* Join first, then look whether the region is still open: the caller closes it before it waits
      * for n_joined to fall to zero, so a latecomer is either waited for or turns back. */
     atomic_fetch_add(&pool.n_joined, 1);
-    if (atomic_load(&pool.open) && index < pool.n_threads - 1) run_tasks();
+    if (atomic_load(&pool.open) && index < pool.n_threads - 1) run_tasks(index + 1);
     atomic_fetch_sub(&pool.n_joined, 1);
   }
   return NULL;
@@ -116,13 +125,18 @@ static void start_workers(void) {
   }
 }
 
-void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *context) {
+static void run(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *context, int backwards) {
   if (n_tasks > 1 && pool.n_threads > 1 && !inside_task && pthread_mutex_trylock(&owner) == 0) {
     start_workers();
     pool.task = task;
     pool.context = context;
-    pool.n_tasks = n_tasks;
-    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    pool.backwards = backwards;
+    pool.n_shares = (int)(n_tasks < pool.n_threads ? n_tasks : pool.n_threads);
+    for (int k = 0; k < pool.n_shares; k++) {
+      shares[k].first = n_tasks * k / pool.n_shares;
+      shares[k].end = n_tasks * (k + 1) / pool.n_shares;
+      atomic_store_explicit(&shares[k].next, shares[k].first, memory_order_relaxed);
+    }
     atomic_store(&pool.open, 1);
     pthread_mutex_lock(&sleep_lock);
     atomic_fetch_add(&pool.region, 1);
@@ -132,7 +146,7 @@ void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *conte
     else if (pool.n_sleeping)
       pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&sleep_lock);
-    run_tasks();
+    run_tasks(0);
     atomic_store(&pool.open, 0);
     /* A worker that lost its processor to another program may need ours to finish. */
     int64_t since = 0;
@@ -143,8 +157,16 @@ void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *conte
   }
   int was_inside = inside_task;
   inside_task = 1;
-  for (ptrdiff_t i = 0; i < n_tasks; i++) task(context, i);
+  for (ptrdiff_t i = 0; i < n_tasks; i++) task(context, backwards ? n_tasks - 1 - i : i);
   inside_task = was_inside;
+}
+
+void fg_parallel(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *context) {
+  run(n_tasks, task, context, 0);
+}
+
+void fg_parallel_backwards(ptrdiff_t n_tasks, void (*task)(void *, ptrdiff_t), void *context) {
+  run(n_tasks, task, context, 1);
 }
 
 /* Workers beyond n stay asleep or turn back at once. */

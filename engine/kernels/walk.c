@@ -14,7 +14,7 @@
 /* Elements per task: enough to pay for waking a thread, and long runs of memory where there are more
  * elements than TASKS_PER_THREAD such tasks. */
 #define TASK_ELEMENTS 16384
-#define TASKS_PER_THREAD 4
+#define TASKS_PER_THREAD 8
 #define SERIAL_ELEMENTS 49152
 #define BLOCK 1024
 
