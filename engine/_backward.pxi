@@ -9,28 +9,30 @@ cdef extern from "Python.h":
 cdef check_versions(Node node):
     """Refuse to use saved values that were overwritten since the op ran."""
     cdef long now = 0
-    cdef str where = None
-    cdef Version v
+    cdef Version changed = None, v
     cdef int i
     for i in range(node.op.n_saved):
         if 0 <= node.op.saves[i] < SHAPE_OF and node.saved[i] is not None:
             v = (<Tensor>node.saved[i]).version
             if v is not None:
                 now += v.count
-                where = v.where or where
+                changed = v if v.count else changed
         elif node.op.saves[i] == OUTS:
             for out in <tuple>node.saved[i]:
                 v = (<Tensor>out).version
                 now += v.count
-                where = v.where or where
+                changed = v if v.count else changed
     if node.out_version is not None:
         now += node.out_version.count
-        where = node.out_version.where or where
+        changed = node.out_version if node.out_version.count else changed
     if now != node.versions:
-        made = f" (recorded at {node.where})" if node.where else ""
-        raise GradientError(f"backward of {node.op.name}{made} needs a tensor that was changed in place "
-                            f"afterwards, at {where}. Assign to a copy (y = x * 1), or move the "
-                            "assignment before the op.")
+        refuse_changed(node, changed)
+
+
+cdef refuse_changed(Node node, Version changed):
+    raise GradientError(f"backward of {node.op.name}, recorded at {node.where}, needs a tensor that was changed "
+                        f"in place afterwards, at {changed.where}. Assign to a copy (y = x * 1), or move the "
+                        "assignment before the op.")
 
 
 cdef object call_rule(Node node, object g, tuple needs, bint create_graph):
@@ -65,6 +67,9 @@ cdef tuple call_composite(Node node, object g, tuple needs, bint create_graph):
     global fg_recording
     cdef int recording = fg_recording
     cdef list aliases
+    if versions_of(node.inputs) != node.input_versions:
+        refuse_changed(node, max([(<Tensor>t).version for t in node.inputs if t is not None
+                                  and (<Tensor>t).version is not None], key=lambda v: (<Version>v).count))
     fg_recording = True
     try:
         aliases = [None if t is None else (<Op>table["alias"])(t) for t in node.inputs]
@@ -160,7 +165,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     Without ``wanted`` the gradients are added to the leaves' ``grad`` and an empty list returns;
     with it, the gradients of those tensors return in order (None where there is no path).
     """
-    global fg_recording
+    global fg_recording, fg_anomaly
     cdef dict grads = {}, targets = {}
     cdef list heap = [], filled = []
     cdef set needed = None
@@ -170,13 +175,14 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
     cdef object arrived, gradients, gradient, edge
     cdef Py_ssize_t i, n
     cdef bint several
-    cdef int recording = fg_recording
+    cdef int recording = fg_recording, anomaly = fg_anomaly
     if wanted is not None:
         for t in wanted:
+            wants(t)
             targets[t if t.node is None else t.node] = None
         needed = needed_nodes(roots, targets)
     for t, g in zip(roots, seeds):
-        if not t._requires_grad:
+        if not wants(t):
             raise GradientError("backward: the tensor does not depend on anything that requires a "
                                 "gradient. Set requires_grad=True on an input, and compute outside "
                                 "no_grad().")
@@ -184,10 +190,14 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                 filled if wanted is None else None)
     g = t = None
     fg_recording = create_graph
+    fg_anomaly = 0                # the walk itself looks for NaN, and can say whose gradient has it
+    node = None
     try:
         while heap:
             node = pop(heap)
             arrived = grads.pop(node)
+            if node.hooks is not None:
+                arrived = call_hooks(node.hooks, arrived)
             if needed is not None and node in targets:
                 targets[node] = arrived
             if node.source is not None:
@@ -229,15 +239,23 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
                 g = <Tensor?>gradient
                 if shapes is not None and not has_shape(g.data, <tuple>shapes[i]):
                     g = sum_to(g, <tuple>shapes[i])
-                if fg_anomaly and not is_mapped(g) and np.isnan(g.data).any():
-                    raise GradientError(f"backward of {node.op.name} (recorded at {node.where}) gave NaN "
+                if anomaly and not is_mapped(g) and np.isnan(g.data).any():
+                    raise GradientError(f"backward of {node.op.name}, recorded at {node.where}, gave NaN "
                                         f"in the gradient of its input {i}.")
                 deliver(edge, g, grads, targets, heap, needed, filled if wanted is None else None)
             gradients = gradient = arrived = None
             if not retain:
                 node.saved = node.inputs = node.out = node.recompute = None
+        node = None
+        for leaf, arrived in grads.items():           # those that wait for all of their gradient
+            arrived = call_hooks((<Tensor>leaf).hooks, arrived)
+            deliver_to_leaf(<Tensor>leaf, arrived, targets, filled if wanted is None else None)
+    except Exception as error:
+        if node is not None and not isinstance(error, GradientError):
+            error.add_note(f"in the backward of {node.op.name}, recorded at {node.where}")
+        raise
     finally:
-        fg_recording = recording
+        fg_recording, fg_anomaly = recording, anomaly
         grads = gradients = gradient = arrived = g = None
         for t in filled:
             own_gradient(t)
@@ -263,6 +281,7 @@ cdef remember(Node node):
                             "changed in place since the first time. Move the change behind backward().")
     node.saved, node.inputs, node.attributes = again.saved, again.inputs, again.attributes
     node.out, node.out_version = again.out, again.out_version
+    node.input_versions = again.input_versions
 
 
 cdef bint is_only_ours(Tensor g, Py_ssize_t n_owners):
@@ -293,20 +312,27 @@ cdef own_gradient(Tensor leaf):
 
 
 cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, list filled):
-    """Add g to what has arrived at a node or leaf; leaves that had no gradient are listed in
-    ``filled``, which is None if only targets want one."""
-    cdef Tensor leaf, before
+    """Add g to what has arrived at a node, or at a leaf whose hooks wait for all of it."""
+    cdef Tensor before
     if type(edge) is Node:
         if needed is not None and edge not in needed:
             return
-        before = grads.get(edge)
-        if before is None:
-            push(heap, <Node>edge)
-            grads[edge] = g
-        else:
-            grads[edge] = added(before, g, 2)    # owners: grads and before
+    elif (<Tensor>edge).hooks is None:
+        deliver_to_leaf(<Tensor>edge, g, targets, filled)
         return
-    leaf = <Tensor>edge
+    before = grads.get(edge)
+    if before is None:
+        if type(edge) is Node:
+            push(heap, <Node>edge)
+        grads[edge] = g
+    else:
+        grads[edge] = added(before, g, 2)        # owners: grads and before
+
+
+cdef deliver_to_leaf(Tensor leaf, Tensor g, dict targets, list filled):
+    """Add g to a leaf's gradient; leaves that had none are listed in ``filled``, which is None if only
+    targets want one."""
+    cdef Tensor before
     if filled is not None:
         before = leaf.grad
         if before is None:
@@ -317,6 +343,54 @@ cdef deliver(edge, Tensor g, dict grads, dict targets, list heap, set needed, li
     elif leaf in targets:
         before = targets[leaf]
         targets[leaf] = g if before is None else added(before, g, 2)
+
+
+# ---------------------------------------------------------------------------------- hooks
+
+cdef class Hook:
+    """A function that a tensor calls with its gradient; ``remove`` ends that."""
+    cdef list hooks
+    cdef object function
+
+    def __call__(self, g):
+        return self.function(g)
+
+    def remove(self):
+        """Call the function no more."""
+        self.hooks[:] = [hook for hook in self.hooks if hook is not self]
+
+
+cdef Hook add_hook(Tensor x, function):
+    cdef Hook hook = Hook.__new__(Hook)
+    cdef list hooks = x.hooks if x.node is None else x.node.hooks
+    if hooks is None:
+        hooks = []
+        if x.node is None:
+            x.hooks = hooks
+        else:
+            x.node.hooks = hooks
+    hook.hooks, hook.function = hooks, function
+    hooks.append(hook)
+    return hook
+
+
+cdef Tensor call_hooks(list hooks, Tensor g):
+    """What the hooks make of a gradient. They see memory that others may share, so they cannot write."""
+    cdef Tensor seen
+    for hook in list(hooks):
+        seen = g
+        if not is_mapped(g):
+            seen = wrap(read_only(g.data))
+            seen.node, seen._requires_grad = g.node, g._requires_grad
+        replaced = hook(seen)
+        if replaced is None or replaced is seen:
+            continue
+        if not isinstance(replaced, Tensor) or replaced.shape != g.shape or replaced.dtype != g.dtype:
+            given = f"{replaced.dtype} {replaced.shape}" if isinstance(replaced, Tensor) else repr(replaced)
+            raise GradientError(f"a hook gave {given} for a gradient of {g.dtype} {g.shape}; expected a tensor of "
+                                "that dtype and shape, or None to leave it as it is.")
+        g = replaced
+    return g
 
 
 # ---------------------------------------------------------------------------------- for autograd.py

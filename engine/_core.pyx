@@ -9,18 +9,19 @@ walk records the second derivative.
 
 This module knows no op's maths: ops enter ``TABLE`` as ``op.py`` declares them.
 """
-import sys
+import operator
+import os
 
 import numpy as np
 
 cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
-from fieldgrad.engine import _kernels
-from fieldgrad.engine.errors import DTypeError, GradientError, ShapeError
+from fieldgrad.engine import _kernels, errors
+from fieldgrad.engine.errors import DTypeError, GradientError, NumericsError, ShapeError
 
 cnp.import_array()
 
@@ -29,10 +30,40 @@ cdef extern from *:
     static __thread int fg_recording = 1;   /* no_grad is a matter of one thread */
     static __thread int fg_anomaly = 0;
     static __thread int fg_transforms = 0;  /* how many see this thread's op calls; transforms.py */
+
+    /* The code of the innermost Python frame outside a folder (a new reference), or None; position
+       tells where in it. No strings are made: this runs for every recorded call. */
+    static PyObject *fg_user_code(PyObject *folder, int *position) {
+        PyFrameObject *frame = PyEval_GetFrame(), *outer;
+        Py_ssize_t n = PyUnicode_GET_LENGTH(folder) * PyUnicode_KIND(folder);
+        Py_XINCREF(frame);
+        while (frame) {
+            PyCodeObject *code = PyFrame_GetCode(frame);
+            PyObject *name = code->co_filename;
+            if (PyUnicode_GET_LENGTH(name) < PyUnicode_GET_LENGTH(folder)
+                    || PyUnicode_KIND(name) != PyUnicode_KIND(folder)
+                    || memcmp(PyUnicode_DATA(name), PyUnicode_DATA(folder), n)) {
+                *position = PyFrame_GetLasti(frame);
+                Py_DECREF(frame);
+                return (PyObject *)code;
+            }
+            outer = PyFrame_GetBack(frame);
+            Py_DECREF(code);
+            Py_DECREF(frame);
+            frame = outer;
+        }
+        Py_RETURN_NONE;
+    }
+
+    static int fg_line(PyObject *code, int position) {
+        return PyCode_Addr2Line((PyCodeObject *)code, position);
+    }
     """
     int fg_recording
     int fg_anomaly
     int fg_transforms
+    object fg_user_code(object folder, int *position)
+    int fg_line(object code, int position)
 
 TABLE = {}                 # op name -> Op, filled by op.py
 DEFAULT_FLOAT = np.dtype(np.float32)
@@ -43,6 +74,7 @@ cdef tuple COMPARISONS = ("less", "less_equal", "equal", "not_equal", "greater",
 cdef dict table = TABLE
 cdef long node_count = 0
 cdef object float32 = DEFAULT_FLOAT
+cdef str folder = os.path.join(os.path.dirname(errors.__file__), "")     # the engine's own lines
 cdef object transformed_call, transformed_rule     # what runs instead while there are transforms
 
 # What a rule may ask for: inputs by position (>= 0), or one of these; from SHAPE_OF, DTYPE_OF, AUX and
@@ -69,15 +101,18 @@ cdef elementwise_call call_elementwise = <elementwise_call>PyCapsule_GetPointer(
 cdef class Version:
     """How often the memory that some tensors share was changed in place, and where last."""
     cdef long count
-    cdef str where
+    cdef object code
+    cdef int position
+
+    @property
+    def where(self):
+        return line_of(self.code, self.position)
 
 
-cdef str caller_line():
-    """File and line of the user's call: the innermost frame outside this package."""
-    frame = sys._getframe(0)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("fieldgrad.engine"):
-        frame = frame.f_back
-    return "unknown line" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+cdef str line_of(object code, int position):
+    """File and line of a place in user's code, as ``fg_user_code`` gives it."""
+    return "an unknown line" if code is None else \
+        f"{code.co_filename}:{fg_line(code, position)}"
 
 
 @cython.trashcan(True)     # a tape may be longer than the C stack is deep
@@ -94,8 +129,11 @@ cdef class Node:
     cdef cnp.ndarray out
     cdef Version out_version
     cdef long versions       # sum of the saved tensors' version counts when recorded
+    cdef long input_versions # the same of the inputs
     cdef readonly long sequence
-    cdef readonly str where
+    cdef object code         # the user's line, with a position in it
+    cdef int position
+    cdef list hooks          # functions that see, and may replace, the gradient that arrives
     cdef int n_outputs       # of an op with several; each output has a port
     cdef readonly Node source         # of a port: the node of the op
     cdef int port            # and which of its outputs this is
@@ -118,6 +156,11 @@ cdef class Node:
 
     def __repr__(self):
         return f"<Node {self.sequence}: {self.op.name}>"
+
+    @property
+    def where(self):
+        """File and line of the call."""
+        return line_of(self.code, self.position)
 
     def forget(self, recompute):
         """Drop what was kept; ``recompute(node)`` gives a node of the same call when it is needed."""
@@ -156,6 +199,20 @@ cdef bint has_shape(cnp.ndarray a, tuple shape):
         if cnp.PyArray_DIM(a, i) != <Py_ssize_t>shape[i]:
             return False
     return True
+
+
+cdef inline bint wants(Tensor t) except -1:
+    """Whether a gradient is computed for the tensor; a view first learns of writes to its base."""
+    if t.base is not None and t.epoch != t.base.epoch:
+        renew(t)
+    return t._requires_grad
+
+
+cdef cnp.ndarray read_only(cnp.ndarray a):
+    """The same memory as an array that cannot be written to."""
+    a = a.view()
+    a.flags.writeable = False
+    return a
 
 
 cdef inline bint is_real(cnp.ndarray a):
@@ -199,6 +256,15 @@ cdef cnp.ndarray as_array(object data):
     return array
 
 
+cdef long versions_of(tuple tensors):
+    """How often the memory of these tensors was changed in place, all in all."""
+    cdef long count = 0
+    for t in tensors:
+        if t is not None and (<Tensor>t).version is not None:
+            count += (<Tensor>t).version.count
+    return count
+
+
 cdef Version shared_version(Tensor t):
     if t.version is None:
         t.version = Version.__new__(Version)
@@ -209,11 +275,12 @@ def bump_versions(tensors):
     """Tell the tape that the ``data`` of these tensors was changed in place."""
     cdef Tensor t
     cdef Version v
-    cdef str where = caller_line()
+    cdef int position = 0
+    cdef object code = fg_user_code(folder, &position)
     for t in tensors:
         v = shared_version(t)
         v.count += 1
-        v.where = where
+        v.code, v.position = code, position
 
 
 cdef inline bint is_scalar(x):
@@ -359,10 +426,10 @@ cdef class Op:
         cdef Tensor t = x if isinstance(x, Tensor) else wrap(as_array(x)), out
         if self.floating and not is_real(t.data) and t.data.dtype.kind not in "fc":
             t = t.astype(DEFAULT_FLOAT)
-        if type(self.kernel) is not Elementwise or fg_transforms:
+        if type(self.kernel) is not Elementwise or fg_transforms or fg_anomaly:
             return apply(self, (t,), {})
         out = wrap(call_elementwise(self.kernel, t.data, None, False))
-        if t._requires_grad and fg_recording and self.differentiable:
+        if wants(t) and fg_recording and self.differentiable:
             record(self, (t,), None, out, ())
         return out
 
@@ -383,10 +450,14 @@ cdef class Op:
         if a is None or b is None or self.keeps_dtype or not is_real(a.data) \
                 or cnp.PyArray_TYPE(a.data) != cnp.PyArray_TYPE(b.data):
             return apply(self, self.lift((x, y)), {})
-        if type(self.kernel) is not Elementwise or fg_transforms:
+        if type(self.kernel) is not Elementwise or fg_transforms or fg_anomaly:
             return apply(self, (a, b), {})
-        out = wrap(call_elementwise(self.kernel, a.data, b.data, False))
-        if (a._requires_grad or b._requires_grad) and fg_recording and self.differentiable:
+        try:
+            out = wrap(call_elementwise(self.kernel, a.data, b.data, False))
+        except Exception as error:
+            explain(error, self, (a, b), {})
+            raise
+        if (wants(a) or wants(b)) and fg_recording and self.differentiable:
             record(self, (a, b), None, out, ())
         return out
 
@@ -474,6 +545,17 @@ cdef class Op:
 
 cdef object apply(Op op, tuple inputs, dict attributes):
     """Run the op's kernel and, if a gradient will be wanted, record the call: a tensor, or a tuple."""
+    try:
+        out = run(op, inputs, attributes)
+    except Exception as error:
+        explain(error, op, inputs, attributes)
+        raise
+    if fg_anomaly and not fg_transforms:
+        refuse_birth_of_nan(op, inputs, attributes, out)
+    return out
+
+
+cdef object run(Op op, tuple inputs, dict attributes):
     cdef Py_ssize_t n = len(inputs)
     cdef Tensor x, y, out
     cdef bint wanted = False
@@ -485,15 +567,15 @@ cdef object apply(Op op, tuple inputs, dict attributes):
     if n == 1 and not op.variadic:
         x = <Tensor>inputs[0]
         result = op.kernel(x.data, **attributes) if attributes else op.kernel(x.data)
-        wanted = x._requires_grad
+        wanted = wants(x)
     elif n == 2 and not attributes and inputs[1] is not None and not op.variadic:
         x, y = <Tensor>inputs[0], <Tensor>inputs[1]
         result = op.kernel(x.data, y.data)
-        wanted = x._requires_grad or y._requires_grad
+        wanted = wants(x) or wants(y)
     else:
         arrays = [None if t is None else (<Tensor>t).data for t in inputs]
         for t in inputs:
-            wanted = wanted or t is not None and (<Tensor>t)._requires_grad
+            wanted = wanted or t is not None and wants(<Tensor>t)
         result = op.kernel(arrays, **attributes) if op.variadic else op.kernel(*arrays, **attributes)
     if type(result) is tuple:
         aux = (<tuple>result)[1:]
@@ -510,13 +592,46 @@ cdef object apply(Op op, tuple inputs, dict attributes):
     return out
 
 
+cdef explain(error, Op op, tuple inputs, dict attributes):
+    """Note on an error, once, which call it came from: op, arguments, shapes, dtypes and line."""
+    cdef int position = 0
+    if not getattr(error, "__notes__", None):
+        code = fg_user_code(folder, &position)
+        error.add_note(f"in {call_text(op, inputs, attributes)}, called at {line_of(code, position)}")
+
+
+cdef str call_text(Op op, tuple inputs, dict attributes):
+    """The call as one would write it, with dtype and shape in place of each array."""
+    cdef list parts = []
+    for i, t in enumerate(inputs):
+        name = f"{op.inputs[0]}[{i}]" if op.variadic else op.inputs[i]
+        parts.append(f"{name}: " + ("None" if t is None else f"{t.dtype} {t.shape}"))
+    for name, value in attributes.items():
+        if isinstance(value, (Tensor, np.ndarray)):
+            value = f"{value.dtype} {value.shape}"
+        parts.append(f"{name}={value if isinstance(value, str) else repr(value)[:60]}")
+    return f"{op.name}({', '.join(parts)})"
+
+
+cdef refuse_birth_of_nan(Op op, tuple inputs, dict attributes, object result):
+    """In anomaly mode, stop where an op makes NaN of inputs that have none."""
+    for out in result if op.several else (result,):
+        if out.dtype.kind in "fc" and np.isnan(out.data).any():
+            if any([t is not None and t.dtype.kind in "fc" and np.isnan(t.data).any() for t in inputs]):
+                return
+            where = tuple([int(i) for i in np.argwhere(np.isnan(out.data))[0]])
+            error = NumericsError(f"{op.name} gave NaN at index {where} of its result, shape {out.shape}; none "
+                                  "of its inputs has any. Look at the values there before this line.")
+            explain(error, op, inputs, attributes)
+            raise error
+
+
 cdef Tensor output(Op op, tuple inputs, cnp.ndarray data):
     cdef Tensor out = wrap(data), x
     if op.view:
         for x in inputs:
             if x is not None and shares_memory(x.data, data):
-                out.version = shared_version(x)
-                out.is_view = True
+                make_view(out, x)
                 break
     return out
 
@@ -541,12 +656,15 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     if op.rule is None and not op.fused:
         raise GradientError(f"{op.name} has no gradient rule yet; detach its input, or add a rule with "
                             f"@{op.name}.vjp.")
+    if cnp.PyArray_ISCOMPLEX(out.data):
+        raise GradientError(f"{op.name}: the result is {out.dtype}, and rules are for real numbers. Detach the "
+                            "inputs, or compute with real and imaginary parts.")
     edges = PyTuple_New(n)
     for i in range(n):
         item = None
         if inputs[i] is not None:
             x = <Tensor>inputs[i]
-            if x._requires_grad:
+            if wants(x):
                 item = x if x.node is None else x.node
             broadcast = broadcast or not cnp.PyArray_SAMESHAPE(x.data, out.data)
         Py_INCREF(item)
@@ -586,11 +704,11 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     node.saved = saved
     if op.fused:
         node.inputs = inputs
+        node.input_versions = versions_of(inputs)
         node.attributes = {} if attributes is None else attributes
     node_count += 1
     node.sequence = node_count
-    if fg_anomaly:
-        node.where = caller_line()
+    node.code = fg_user_code(folder, &node.position)
     out.node = node
     out._requires_grad = True
 
@@ -627,4 +745,5 @@ cdef add_port(Tensor out, Node node, int i):
 
 
 include "_index.pxi"
+include "_interop.pxi"
 include "_backward.pxi"

@@ -35,10 +35,11 @@ cdef class Tensor:
     cdef public Tensor grad
     cdef readonly Node node
     cdef Version version
-    cdef bint is_view
+    cdef Tensor base           # of a view: the tensor whose memory it shows
+    cdef long epoch            # how many recorded writes the base has seen; of a view: knows of
+    cdef bint is_detached      # shows memory of another tensor, which the tape does not know
+    cdef list hooks            # of a leaf; other tensors' are on their node
     cdef object __weakref__
-
-    __array_ufunc__ = None     # ndarray + tensor asks the tensor, instead of losing the gradient
 
     def __init__(self, data, *, bint requires_grad=False):
         self.data = as_array(data)
@@ -47,16 +48,19 @@ cdef class Tensor:
     @property
     def requires_grad(self):
         """Whether a gradient is computed for this tensor."""
-        return self._requires_grad
+        return wants(self)
 
     @requires_grad.setter
     def requires_grad(self, bint value):
-        if value and self.data.dtype.kind not in "fc":
-            raise DTypeError(f"requires_grad: the tensor has dtype {self.data.dtype}; gradients need "
-                             "a floating dtype. Convert with .astype(float32) first.")
+        if value and self.data.dtype.kind != "f":
+            raise DTypeError(f"requires_grad: the tensor has dtype {self.data.dtype}; gradients need a real "
+                             "floating dtype. " + ("Keep real and imaginary parts as two tensors."
+                             if self.data.dtype.kind == "c" else "Convert with .astype(float32) first."))
         if self.node is not None and not value:
             raise GradientError("requires_grad = False on the result of an op has no effect; use "
                                 ".detach() for a tensor without history.")
+        if value and self.base is not None and self.node is None:
+            self.base, self.is_detached = None, True       # a leaf has no history to share
         self._requires_grad = value
 
     # ------------------------------------------------------------------ array properties
@@ -81,14 +85,22 @@ cdef class Tensor:
         return self.data.dtype
 
     @property
+    def device(self):
+        """Where the elements are: "cpu"."""
+        return "cpu"
+
+    @property
     def is_leaf(self):
         """Whether the tensor was made by the user, not by a recorded op."""
-        return self.node is None
+        return not wants(self) or self.node is None
 
     def __len__(self):
         return len(self.data)
 
     def __bool__(self):
+        if self.size != 1:
+            raise ShapeError(f"bool: the tensor has shape {self.shape}; the truth of one element is known, of "
+                             "several it is ambiguous. Reduce with fg.all or fg.any.")
         return bool(self.data)
 
     def __float__(self):
@@ -96,6 +108,9 @@ cdef class Tensor:
 
     def __int__(self):
         return int(self.item())
+
+    def __complex__(self):
+        return complex(self.item())
 
     def __index__(self):
         return self.data.__index__()
@@ -109,16 +124,44 @@ cdef class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        get_buffer(self, buffer, flags)
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        return export_dlpack(self, stream, max_version, dl_device, copy)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version=None):
+        return array_namespace(api_version)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        from fieldgrad.engine import numpy_calls
+        return numpy_calls.call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        from fieldgrad.engine import numpy_calls
+        return numpy_calls.call_function(function, types, args, kwargs)
 
     def __repr__(self):
-        text = np.array2string(self.data, prefix="tensor(", separator=", ")
-        extra = "" if self.data.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
-        if self.node is not None:
-            extra += f", from {self.node.op.name}"
-        elif self._requires_grad:
-            extra += ", requires_grad=True"
-        return f"tensor({text}{extra})"
+        return text_of(self)
+
+    def __format__(self, spec):
+        return format(self.item() if self.size == 1 and spec else repr(self), spec)
+
+    def __deepcopy__(self, memo):
+        if wants(self) and self.node is not None:
+            raise GradientError("deepcopy: the tensor is the result of an op, whose history cannot be copied; "
+                                "copy a leaf, or .detach() first.")
+        cdef Tensor t = wrap(self.data.copy(order="K"))
+        t._requires_grad = self._requires_grad
+        if self.grad is not None:
+            t.grad = self.grad.__deepcopy__(memo)
+        memo[id(self)] = t
+        return t
 
     def __reduce__(self):
         raise TypeError("tensors are not pickled; use fieldgrad.engine.checkpoint.save, or pickle "
@@ -132,11 +175,7 @@ cdef class Tensor:
         numpy.ndarray
             Read-only when the tensor requires a gradient, since the tape would not see a change.
         """
-        cdef cnp.ndarray a = self.data
-        if self._requires_grad:
-            a = a.view()
-            a.flags.writeable = False
-        return a
+        return read_only(self.data) if wants(self) else self.data
 
     def item(self):
         """Return the single element as a Python number."""
@@ -153,8 +192,22 @@ cdef class Tensor:
         """Return a tensor that shares the values but has no history."""
         cdef Tensor t = wrap(self.data)
         t.version = shared_version(self)
-        t.is_view = True
+        t.is_detached = True
         return t
+
+    def to_device(self, device, /, *, stream=None):
+        """Return the tensor itself: the only device is "cpu".
+
+        Parameters
+        ----------
+        device : str
+            "cpu".
+        stream : None
+            Not used.
+        """
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"to_device: device = {device!r}, stream = {stream!r}; expected 'cpu' and None.")
+        return self
 
     def assign(self, values):
         """Overwrite the values in place, outside the tape; shape and dtype stay.
@@ -164,7 +217,8 @@ cdef class Tensor:
         values : array_like
             Broadcast to the tensor's shape.
         """
-        self.data[...] = np.asarray(values)
+        may_write(self, None)
+        self.data[...] = values
         self.bump_version()
 
     def bump_version(self):
@@ -174,6 +228,35 @@ cdef class Tensor:
     def zero_grad(self):
         """Forget the accumulated gradient."""
         self.grad = None
+
+    def register_hook(self, function):
+        """Call a function with the gradient of this tensor, once for each backward pass.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the whole gradient, a tensor of this shape and dtype that cannot be written to.
+            What it returns, if not None, takes its place for the tensors before and for ``grad``.
+
+        Returns
+        -------
+        Hook
+            ``remove()`` ends it.
+
+        Examples
+        --------
+        >>> import fieldgrad.engine as fg
+        >>> x = fg.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * x
+        >>> hook = y.register_hook(lambda g: g * 10.0)
+        >>> y.sum().backward()
+        >>> x.grad.tolist()
+        [20.0, 40.0]
+        """
+        if not wants(self):
+            raise GradientError("register_hook: the tensor does not require a gradient, so none will come. Set "
+                                "requires_grad = True first, or compute it from a tensor that does.")
+        return add_hook(self, function)
 
     def backward(self, g=None, *, bint retain_graph=False, bint create_graph=False):
         """Add d self / d leaf to ``grad`` of every leaf that requires it.
@@ -192,7 +275,7 @@ cdef class Tensor:
 
     # ------------------------------------------------------------------ indexing
     def __getitem__(self, index):
-        return (<Op>table["getitem"])(self, index=plain_index(index))
+        return pick(self, index)
 
     def __setitem__(self, index, value):
         put(self, index, value)
@@ -230,6 +313,54 @@ cdef class Tensor:
     def __rpow__(self, other, modulo):
         return (<Op>table["power"]).binary(other, self)
 
+    def __floordiv__(self, other):
+        return (<Op>table["floor_divide"]).binary(self, other)
+
+    def __rfloordiv__(self, other):
+        return (<Op>table["floor_divide"]).binary(other, self)
+
+    def __mod__(self, other):
+        return (<Op>table["remainder"]).binary(self, other)
+
+    def __rmod__(self, other):
+        return (<Op>table["remainder"]).binary(other, self)
+
+    def __matmul__(self, other):
+        return (<Op>table["matmul"]).binary(self, other)
+
+    def __rmatmul__(self, other):
+        return (<Op>table["matmul"]).binary(other, self)
+
+    def __and__(self, other):
+        return (<Op>table["bitwise_and"]).binary(self, other)
+
+    def __rand__(self, other):
+        return (<Op>table["bitwise_and"]).binary(other, self)
+
+    def __or__(self, other):
+        return (<Op>table["bitwise_or"]).binary(self, other)
+
+    def __ror__(self, other):
+        return (<Op>table["bitwise_or"]).binary(other, self)
+
+    def __xor__(self, other):
+        return (<Op>table["bitwise_xor"]).binary(self, other)
+
+    def __rxor__(self, other):
+        return (<Op>table["bitwise_xor"]).binary(other, self)
+
+    def __lshift__(self, other):
+        return (<Op>table["bitwise_left_shift"]).binary(self, other)
+
+    def __rlshift__(self, other):
+        return (<Op>table["bitwise_left_shift"]).binary(other, self)
+
+    def __rshift__(self, other):
+        return (<Op>table["bitwise_right_shift"]).binary(self, other)
+
+    def __rrshift__(self, other):
+        return (<Op>table["bitwise_right_shift"]).binary(other, self)
+
     def __iadd__(self, other):
         return overwrite(self, self + other)
 
@@ -242,11 +373,32 @@ cdef class Tensor:
     def __itruediv__(self, other):
         return overwrite(self, self / other)
 
-    def __matmul__(self, other):
-        return (<Op>table["matmul"]).binary(self, other)
+    def __ifloordiv__(self, other):
+        return overwrite(self, self // other)
 
-    def __rmatmul__(self, other):
-        return (<Op>table["matmul"]).binary(other, self)
+    def __imod__(self, other):
+        return overwrite(self, self % other)
+
+    def __ipow__(self, other):
+        return overwrite(self, self ** other)
+
+    def __imatmul__(self, other):
+        return overwrite(self, self @ other)
+
+    def __iand__(self, other):
+        return overwrite(self, self & other)
+
+    def __ior__(self, other):
+        return overwrite(self, self | other)
+
+    def __ixor__(self, other):
+        return overwrite(self, self ^ other)
+
+    def __ilshift__(self, other):
+        return overwrite(self, self << other)
+
+    def __irshift__(self, other):
+        return overwrite(self, self >> other)
 
     def __neg__(self):
         return (<Op>table["negative"])(self)
@@ -258,13 +410,7 @@ cdef class Tensor:
         return (<Op>table["abs"])(self)
 
     def __invert__(self):
-        return (<Op>table["logical_not"])(self)
-
-    def __and__(self, other):
-        return (<Op>table["logical_and"]).binary(self, other)
-
-    def __or__(self, other):
-        return (<Op>table["logical_or"]).binary(self, other)
+        return (<Op>table["bitwise_invert"])(self)
 
     def __richcmp__(self, other, int kind):
         return (<Op>table[COMPARISONS[kind]]).binary(self, other)
@@ -277,6 +423,14 @@ cdef class Tensor:
             raise ShapeError(f"T: the tensor has shape {self.shape}; expected two axes. Use "
                              "permute_dims to order more axes.")
         return (<Op>table["permute_dims"])(self, axes=(1, 0))
+
+    @property
+    def mT(self):
+        """The transposes of the matrices in the last two axes."""
+        cdef int n = self.ndim
+        if n < 2:
+            raise ShapeError(f"mT: the tensor has shape {self.shape}; expected two axes or more.")
+        return (<Op>table["permute_dims"])(self, axes=(*range(n - 2), n - 1, n - 2))
 
     def astype(self, dtype):
         """Return the tensor converted to dtype, itself when it has it; see `fieldgrad.engine.astype`.

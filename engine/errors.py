@@ -22,6 +22,7 @@ __all__ = [
     "GradientError",
     "LinAlgError",
     "MissingExtra",
+    "NumericsError",
     "RecipeError",
     "ShapeError",
     "require",
@@ -51,6 +52,10 @@ class GradientError(FieldgradError, RuntimeError):
 
 class LinAlgError(FieldgradError, np.linalg.LinAlgError):
     """A matrix without what was asked for: an inverse, a factor, a converging iteration."""
+
+
+class NumericsError(FieldgradError, FloatingPointError):
+    """A NaN that anomaly mode found where it came into being."""
 
 
 class DataError(FieldgradError, ValueError):

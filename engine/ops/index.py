@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import sum_to
 from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.layout import reshape
 
 
 @op(kernel="getitem", view=True, shape=shapes.any_index, samples=samples.indices)
@@ -57,7 +61,8 @@ def setitem(x: TensorLike, value: TensorLike, /, index: Any):
     value : Tensor
         Broadcast to the shape of x[index].
     index : int, slice, None, Ellipsis, ndarray, or a tuple of them
-        Where; an element may be named once only.
+        Where. Of the values for an element that is named twice the last one stays, and the others
+        get no gradient.
     """
 
 
@@ -66,7 +71,20 @@ def _(g, value_shape, index, needs):
     gx = setitem(g, 0.0, index=index) if needs[0] else None
     if not needs[1]:
         return gx, None
-    return gx, sum_to(g[index], value_shape)
+    gv = g[index]
+    if _may_repeat(index):
+        number = np.arange(gv.size).reshape(gv.shape)
+        last = np.empty(g.shape, np.intp)
+        last[index] = number
+        gv = where(last[index] == number, gv, 0.0)
+    gv = sum_to(gv, value_shape[max(0, len(value_shape) - gv.ndim) :])
+    return gx, reshape(gv, value_shape)
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether the index has arrays of integers, which may name an element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(np.ndim(part) and np.asarray(part).dtype.kind in "iu" for part in parts)
 
 
 @op(

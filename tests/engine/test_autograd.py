@@ -8,7 +8,7 @@ import pytest
 
 import fieldgrad.engine as fg
 from fieldgrad.engine._core import Op
-from fieldgrad.engine.errors import GradientError
+from fieldgrad.engine.errors import GradientError, NumericsError
 
 
 def test_gradients_accumulate_over_uses_and_calls():
@@ -189,12 +189,22 @@ def test_no_grad_is_a_matter_of_one_thread():
     assert seen == [True, False]
 
 
-def test_anomaly_mode_names_op_and_line():
+def test_anomaly_mode_names_op_and_line_of_the_first_nan():
+    x = fg.tensor([1.0, 0.0], requires_grad=True)
+    with fg.detect_anomaly(), pytest.raises(NumericsError) as error:
+        _ = (x * 0.0) / x + 1.0  # 0 / 0
+    assert "divide gave NaN at index (1,)" in str(error.value)
+    assert "test_autograd.py" in error.value.__notes__[0]
+
+
+def test_anomaly_mode_names_op_and_line_of_a_nan_that_comes_up_backward():
     x = fg.tensor([0.0], requires_grad=True)
     with fg.detect_anomaly():
-        y = (x * 0.0) / x  # 0 / 0
-        with pytest.raises(GradientError, match=r"test_autograd\.py:\d+.*NaN"):
-            y.sum().backward()
+        y = x / fg.abs(x + 1.0)
+        z = y**0.5  # infinite slope at 0
+        w = z * 0.0 + fg.tensor([1.0])
+        with pytest.raises(GradientError, match=r"power, recorded at .*test_autograd\.py:\d+.*NaN"):
+            w.sum().backward()
 
 
 def test_gradcheck_finds_a_wrong_rule():

@@ -123,48 +123,6 @@ def test_tensors_are_not_pickled():
         fg.tensor([1.0]).__reduce__()
 
 
-def test_assignment_is_differentiable():
-    x = fg.tensor([1.0, 2.0, 3.0], requires_grad=True)
-    v = fg.tensor(5.0, requires_grad=True)
-    y = x * 1.0
-    y[1] = v * 2.0
-    (y * y).sum().backward()
-    assert x.grad.tolist() == [2.0, 0.0, 6.0]
-    assert v.grad.item() == 40.0
-
-
-def test_assignment_that_would_corrupt_a_gradient_is_refused_with_the_line():
-    x = fg.tensor([1.0, 2.0], requires_grad=True)
-    y = x * 1.0
-    z = fg.exp(y)
-    w = z * z  # keeps z
-    z[0] = 0.0
-    with pytest.raises(GradientError, match=r"multiply.*changed in place.*test_tensor\.py"):
-        w.sum().backward()
-
-
-def test_changing_a_view_changes_the_version_of_the_original():
-    x = fg.tensor(np.ones((2, 2)), requires_grad=True)
-    y = x * 2.0
-    z = y * y
-    with fg.no_grad():
-        y.reshape(4)[0] = 7.0
-    with pytest.raises(GradientError, match="changed in place"):
-        z.sum().backward()
-
-
-def test_assignment_into_a_leaf_or_view_is_refused():
-    x = fg.tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(GradientError, match="leaf"):
-        x[0] = 1.0
-    y = (x * 1.0)[:1]
-    with pytest.raises(GradientError, match="view"):
-        y[0] = 1.0
-    with fg.no_grad():
-        x[0] = 9.0
-    assert x.tolist() == [9.0, 2.0]
-
-
 def test_assign_keeps_shape_and_dtype():
     x = fg.tensor([1.0, 2.0], requires_grad=True)
     x.assign(np.array([3.0, 4.0]))
@@ -204,9 +162,9 @@ def test_operators_in_place_are_recorded_on_results():
     assert y.tolist() == [2.0, 5.0]
     assert x.grad.tolist() == [3.0, 3.0]
     z = x * 2.0
-    z *= z  # the rule of * needs the values that this overwrites
-    with pytest.raises(GradientError, match="changed in place"):
-        z.sum().backward()
+    z *= z  # the rule of * needs the values that this overwrites, and keeps a copy
+    z.sum().backward()
+    assert x.grad.tolist() == [3.0 + 8.0, 3.0 + 16.0]
 
 
 def test_operators_in_place_keep_shape_and_dtype_or_refuse():
@@ -216,13 +174,3 @@ def test_operators_in_place_keep_shape_and_dtype_or_refuse():
     with pytest.raises(DTypeError, match="in place"):
         x += np.ones((3, 2), np.int64)
     assert x.tolist() == [1, 2]
-
-
-def test_assigned_values_get_a_gradient_of_their_own_shape():
-    for shape in ((), (1,), (3,), (1, 3)):
-        v = fg.tensor(np.ones(shape), requires_grad=True)
-        y = fg.tensor(np.zeros(3), requires_grad=True) * 1.0
-        y[None, :] = v
-        y.sum().backward()
-        assert v.grad.shape == shape
-        assert v.grad.data.sum() == 3
