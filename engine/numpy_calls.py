@@ -6,9 +6,10 @@ tensor:
 1. The engine's function of the same name computes it, if there is one and it takes these arguments;
    the call is recorded like any other. Its rules hold: Python numbers take the dtype of the tensor,
    arrays mix with it by NumPy's promotion table, integers meet the default float32.
-2. Otherwise, if no argument requires a gradient, NumPy computes it from the arrays, and its arrays
-   come back as tensors.
-3. Otherwise it is a `GradientError`: the result would silently have no gradient.
+2. Otherwise NumPy computes it from the arrays, and its arrays come back as tensors, unless an
+   argument requires a gradient.
+3. If one does, and the result has floating arrays, it is a `GradientError`: the result would
+   silently have no gradient.
 
 ``out=`` may name an array (``array += tensor`` does). It is written to, unless a gradient would be
 lost.
@@ -57,7 +58,9 @@ REDUCTIONS = {
 }
 
 
-def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Do what ``ufunc(*inputs, **kwargs)``, or a method of it, asks for.
 
     Parameters
@@ -148,7 +151,7 @@ def _bound(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> inspect.BoundArguments | None:
-    """The arguments for the engine's function, by position or by NumPy's names; None if it has others."""
+    """The arguments as the engine takes them, by position or NumPy's names; None if not so."""
     signature = inspect.signature(own)
     try:
         return signature.bind(*args, **kwargs)
@@ -158,9 +161,7 @@ def _bound(
     given = inspect.signature(function).bind(*args, **kwargs).arguments
     names = list(given)
     try:
-        return signature.bind(
-            *(given[k] for k in names[:n]), **{k: given[k] for k in names[n:]}
-        )
+        return signature.bind(*(given[k] for k in names[:n]), **{k: given[k] for k in names[n:]})
     except TypeError:
         return None
 
@@ -172,23 +173,31 @@ def _by_numpy(
     tensors: list[Tensor] = []
     plain = [_arrays(x, tensors) for x in args]
     named = {key: _arrays(x, tensors) for key, x in kwargs.items()}
-    if any(x.requires_grad for x in tensors):
+    result = function(*plain, **named)
+    if any(x.requires_grad for x in tensors) and _has_floats(result):
         raise GradientError(
             f"np.{name}: an argument requires a gradient, which NumPy's function would lose, and "
             "fieldgrad.engine has no function of this name that takes these arguments. Use other "
             "functions of the engine, or pass x.detach()."
         )
-    return _tensors(function(*plain, **named))
+    return _tensors(result)
 
 
 def _arrays(x: Any, tensors: list[Tensor]) -> Any:
-    """The argument with arrays for tensors, also inside lists and tuples; the tensors are listed."""
+    """The argument with arrays for tensors, also in lists and tuples; the tensors are listed."""
     if isinstance(x, Tensor):
         tensors.append(x)
         return x.data
     if type(x) in (list, tuple):
         return type(x)(_arrays(part, tensors) for part in x)
     return x
+
+
+def _has_floats(x: Any) -> bool:
+    """Whether there are floating arrays in a result, which gradients could flow through."""
+    if isinstance(x, (list, tuple)):
+        return any(map(_has_floats, x))
+    return isinstance(x, (np.ndarray, np.inexact)) and x.dtype.kind in "fc"
 
 
 def _tensors(x: Any) -> Any:

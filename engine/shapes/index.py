@@ -43,7 +43,11 @@ def _described(part: Any) -> str:
             array = np.asarray(part)
         except ValueError:  # lists of unequal lengths
             return repr(part)
-        return f"<{array.dtype} array {array.shape}>" if array.size > 8 or array.ndim > 1 else repr(array.tolist())
+        return (
+            f"<{array.dtype} array {array.shape}>"
+            if array.size > 8 or array.ndim > 1
+            else repr(array.tolist())
+        )
     if isinstance(part, slice):
         bounds = ["" if n is None else str(n) for n in (part.start, part.stop, part.step)]
         return ":".join(bounds[: 2 if part.step is None else 3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.engine.errors import DTypeError, GradientError, ShapeError
+from fieldgrad.engine.errors import DTypeError, ShapeError
 
 
 def test_lists_of_floats_become_float32_and_arrays_stay_as_they_are():
