@@ -9,7 +9,6 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import sum_to
 from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.arithmetic import where
-from fieldgrad.engine.ops.layout import reshape
 
 
 @op(kernel="getitem", view=True, shape=shapes.any_index, samples=samples.indices)
@@ -78,7 +77,7 @@ def _(g, value_shape, index, needs):
         last[index] = number
         gv = where(last[index] == number, gv, 0.0)
     gv = sum_to(gv, value_shape[max(0, len(value_shape) - gv.ndim) :])
-    return gx, reshape(gv, value_shape)
+    return gx, gv.reshape(value_shape)
 
 
 def _may_repeat(index: Any) -> bool:
