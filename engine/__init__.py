@@ -19,7 +19,7 @@ Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.p
 [3.0, 4.5]
 """
 
-from fieldgrad.engine import data, errors, memory, nn, optim
+from fieldgrad.engine import data, errors, interop, memory, nn, optim
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine._kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.autograd import (
@@ -385,6 +385,7 @@ __all__ = [
     "iinfo",
     "imag",
     "instance_norm",
+    "interop",
     "interpolate",
     "isdtype",
     "isfinite",

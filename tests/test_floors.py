@@ -14,7 +14,7 @@ FLOORS = [
     "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd"
     " engine.trees engine.transforms engine.batching engine.profiler",
     "engine.nn engine.optim engine.data engine.trace engine.compile engine.onnx",
-    "engine.train engine.schema engine.recipe engine.field engine.checkpoint",
+    "engine.train engine.schema engine.recipe engine.field engine.checkpoint engine.interop",
     "engine",  # the package itself: the list of public names
     "engine.testing engine.cli engine.numpy_calls shared_models",
     "neuro physics chem",

@@ -2,40 +2,42 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.nn.init import kaiming_normal, uniform_fan_in
+from fieldgrad.engine.nn.init import kaiming_normal, standard_normal, uniform_fan_in
 from fieldgrad.engine.nn.module import Module, Parameter
-from fieldgrad.engine.ops import elementary, linalg, random
+from fieldgrad.engine.op import TensorLike
+from fieldgrad.engine.ops import bilinear, embedding, linalg
 from fieldgrad.engine.ops.conv import conv, conv_transpose
-from fieldgrad.engine.ops.layout import flatten
-from fieldgrad.engine.ops.pool import max_pool
-from fieldgrad.engine.ops.resample import avg_pool, interpolate
+from fieldgrad.engine.ops.convnd import padding_of
+from fieldgrad.engine.ops.layout import flatten, pad
 
 __all__ = [
-    "ELU",
-    "GELU",
-    "AvgPool",
+    "Bilinear",
     "Conv",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose",
-    "Dropout",
+    "Embedding",
+    "EmbeddingBag",
     "Flatten",
-    "LeakyReLU",
+    "Identity",
     "Linear",
-    "MaxPool",
-    "ReLU",
-    "SiLU",
-    "Sigmoid",
-    "Tanh",
-    "Upsample",
 ]
 
 Size = int | Sequence[int]
+
+_PADDING_MODES = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
 
 
 def _per_axis(value: Size, n_axes: int, name: str) -> tuple[int, ...]:
@@ -56,6 +58,10 @@ class Linear(Module):
         Size of the last axis before and after.
     bias : bool, default True
         Whether to add a trained offset.
+
+    Notes
+    -----
+    Weight and bias begin uniform in ±1 / sqrt(in_features).
     """
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
@@ -72,6 +78,36 @@ class Linear(Module):
         return f"{self.weight.shape[1]} -> {self.weight.shape[0]}"
 
 
+class Bilinear(Module):
+    """x1ᵀ · weight · x2 + bias over the last axes; see `fieldgrad.engine.bilinear`.
+
+    Parameters
+    ----------
+    in1_features, in2_features : int
+        Sizes of the last axes of both inputs.
+    out_features : int
+        Size of the last axis of the result.
+    bias : bool, default True
+        Whether to add a trained offset.
+
+    Notes
+    -----
+    Weight and bias begin uniform in ±1 / sqrt(in1_features).
+    """
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, *, bias: bool = True
+    ) -> None:
+        super().__init__()
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(uniform_fan_in(shape, in1_features))
+        self.bias = Parameter(uniform_fan_in((out_features,), in1_features)) if bias else None
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Map (…, in1_features) and (…, in2_features) to (…, out_features)."""
+        return bilinear.bilinear(x1, x2, self.weight, self.bias)
+
+
 class Conv(Module):
     """Convolution over as many spatial axes as kernel_size names.
 
@@ -83,8 +119,9 @@ class Conv(Module):
         Length along each spatial axis.
     stride : int or sequence of int, default 1
         Step between outputs along each spatial axis.
-    padding : int or sequence of int, optional
-        Zeros added on both sides of each axis; default keeps the size at stride 1 (odd kernels).
+    padding : int or sequence of int, or {"same", "valid"}, optional
+        Elements added on both sides of each axis; default keeps the size at stride 1 of odd
+        kernels, and "same" of even ones too, with one more at the end.
     dilation : int or sequence of int, default 1
         Step between kernel elements.
     groups : int, default 1
@@ -92,7 +129,14 @@ class Conv(Module):
     bias : bool, default True
         Whether to add a trained offset per channel.
     negative_slope : float, default 0.0
-        Slope of the leaky ReLU that follows, for the initial values (He et al. 2015).
+        Slope of the leaky ReLU that follows, for the initial values.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What is added.
+
+    Notes
+    -----
+    The weight begins normal with variance 2 / ((1 + negative_slope²) fan_in), see
+    `init.kaiming_normal`, and the bias at 0.
     """
 
     def __init__(
@@ -102,11 +146,12 @@ class Conv(Module):
         kernel_size: Sequence[int],
         *,
         stride: Size = 1,
-        padding: Size | None = None,
+        padding: Size | str | None = None,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
         negative_slope: float = 0.0,
+        padding_mode: str = "zeros",
     ) -> None:
         super().__init__()
         n_axes = len(kernel_size)
@@ -114,7 +159,15 @@ class Conv(Module):
         self.dilation = _per_axis(dilation, n_axes, "Conv: dilation")
         if padding is None:
             padding = [d * (k - 1) // 2 for k, d in zip(kernel_size, self.dilation, strict=True)]
-        self.padding = _per_axis(padding, n_axes, "Conv: padding")
+        if isinstance(padding, str):
+            self.padding: tuple[int, ...] | str = padding
+        else:
+            self.padding = _per_axis(padding, n_axes, "Conv: padding")
+        if padding_mode not in _PADDING_MODES:
+            raise ValueError(
+                f"Conv: padding_mode = {padding_mode!r}; expected {', '.join(_PADDING_MODES)}."
+            )
+        self.padding_mode = padding_mode
         self.groups = groups
         if in_channels % groups or out_channels % groups:
             raise ShapeError(
@@ -127,15 +180,33 @@ class Conv(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape (batch, in_channels, spatial…) to (batch, out_channels, spatial…)."""
+        zeros: Size = 0
+        if self.padding_mode == "zeros":
+            kernel = self.weight.shape[2:]
+            x, zeros = padding_of(x, kernel, self.stride, self.padding, self.dilation)
+        else:
+            x = pad(x, self._both_sides(), mode=_PADDING_MODES[self.padding_mode])
         return conv(
             x,
             self.weight,
             self.bias,
             stride=self.stride,
-            padding=self.padding,
+            padding=zeros,
             dilation=self.dilation,
             groups=self.groups,
         )
+
+    def _both_sides(self) -> list[tuple[int, int]]:
+        """What to add before and after each axis, for padding that is not of zeros."""
+        sides = [(0, 0), (0, 0)]
+        if self.padding == "valid":
+            return sides + [(0, 0)] * len(self.stride)
+        if self.padding == "same":
+            kernel = self.weight.shape[2:]
+            total = [d * (k - 1) for k, d in zip(kernel, self.dilation, strict=True)]
+            return sides + [(t // 2, t - t // 2) for t in total]
+        assert not isinstance(self.padding, str)
+        return sides + [(p, p) for p in self.padding]
 
     def extra_repr(self) -> str:
         """Sizes."""
@@ -221,6 +292,15 @@ class ConvTranspose(Module):
         Elements cut from both sides, and added at the end, of each axis of the result.
     bias : bool, default True
         Whether to add a trained offset per channel.
+    dilation : int or sequence of int, default 1
+        Step between kernel elements.
+    groups : int, default 1
+        Channels are split into this many groups that do not mix.
+
+    Notes
+    -----
+    The weight begins uniform with variance 1 / (number of products that meet in an output), the
+    bias at 0.
     """
 
     def __init__(
@@ -233,18 +313,26 @@ class ConvTranspose(Module):
         padding: Size = 0,
         output_padding: Size = 0,
         bias: bool = True,
+        dilation: Size = 1,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         n_axes = len(kernel_size)
         self.stride = _per_axis(stride, n_axes, "ConvTranspose: stride")
         self.padding = _per_axis(padding, n_axes, "ConvTranspose: padding")
         self.output_padding = _per_axis(output_padding, n_axes, "ConvTranspose: output_padding")
-        shape = (in_channels, out_channels, *kernel_size)
-        # Each output sums over in_channels times the kernel elements that meet at it.
+        self.dilation = _per_axis(dilation, n_axes, "ConvTranspose: dilation")
+        self.groups = groups
+        if in_channels % groups or out_channels % groups:
+            raise ShapeError(
+                f"ConvTranspose: {in_channels} and {out_channels} channels do not split into "
+                f"{groups} groups; expected multiples of it."
+            )
+        shape = (in_channels, out_channels // groups, *kernel_size)
+        # Each output sums over a group's channels times the kernel elements that meet at it.
         meeting = [max(k // s, 1) for k, s in zip(kernel_size, self.stride, strict=True)]
-        self.weight = Parameter(
-            uniform_fan_in(shape, in_channels * math.prod(meeting)) * math.sqrt(3.0)
-        )
+        fan_in = in_channels // groups * math.prod(meeting)
+        self.weight = Parameter(uniform_fan_in(shape, fan_in) * math.sqrt(3.0))
         self.bias = Parameter([0.0] * out_channels) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -256,30 +344,128 @@ class ConvTranspose(Module):
             stride=self.stride,
             padding=self.padding,
             output_padding=self.output_padding,
+            dilation=self.dilation,
+            groups=self.groups,
         )
 
     def extra_repr(self) -> str:
         """Sizes."""
         inside, out, *kernel = self.weight.shape
-        return f"{inside} -> {out}, kernel {tuple(kernel)}, stride {self.stride}"
+        return f"{inside} -> {out * self.groups}, kernel {tuple(kernel)}, stride {self.stride}"
 
 
-class Dropout(Module):
-    """Set elements to 0 with probability p while training; see `fieldgrad.engine.dropout`.
+class Embedding(Module):
+    """Trained vectors for integers; see `fieldgrad.engine.embedding`.
 
     Parameters
     ----------
-    p : float, default 0.5
-        Probability.
+    num_embeddings : int
+        Number of vectors.
+    embedding_dim : int
+        Their length.
+    padding_idx : int, optional
+        A vector that begins at 0 and is not trained.
+    max_norm : float, optional
+        Longest vector; longer ones are shortened when they are used.
+    scale_grad_by_freq : bool, default False
+        Divide the gradient of a vector by how often it is used in a batch.
+
+    Notes
+    -----
+    The vectors begin standard normal.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        scale_grad_by_freq: bool = False,
+    ) -> None:
         super().__init__()
-        self.p = p
+        values = standard_normal((num_embeddings, embedding_dim))
+        if padding_idx is not None:
+            values[padding_idx] = 0.0
+        self.weight = Parameter(values)
+        self.padding_idx, self.max_norm = padding_idx, max_norm
+        self.scale_grad_by_freq = scale_grad_by_freq
+
+    def forward(self, index: TensorLike) -> Tensor:
+        """Map integers of any shape to (…, embedding_dim)."""
+        return embedding.embedding(
+            index,
+            self.weight,
+            padding_idx=self.padding_idx,
+            max_norm=self.max_norm,
+            scale_grad_by_freq=self.scale_grad_by_freq,
+        )
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return f"{self.weight.shape[0]} vectors of {self.weight.shape[1]}"
+
+
+class EmbeddingBag(Module):
+    """Sums, means or maxima of bags of trained vectors; see `fieldgrad.engine.embedding_bag`.
+
+    Parameters
+    ----------
+    num_embeddings : int
+        Number of vectors.
+    embedding_dim : int
+        Their length.
+    mode : {"mean", "sum", "max"}
+        How to reduce a bag.
+    padding_idx : int, optional
+        A vector that is left out.
+    include_last_offset : bool, default False
+        Whether offsets end with where the last bag ends.
+
+    Notes
+    -----
+    The vectors begin standard normal.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        *,
+        mode: Literal["mean", "sum", "max"] = "mean",
+        padding_idx: int | None = None,
+        include_last_offset: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = Parameter(standard_normal((num_embeddings, embedding_dim)))
+        self.mode: Literal["mean", "sum", "max"] = mode
+        self.padding_idx, self.include_last_offset = padding_idx, include_last_offset
+
+    def forward(
+        self,
+        index: TensorLike,
+        offsets: ArrayLike | None = None,
+        per_sample_weights: TensorLike | None = None,
+    ) -> Tensor:
+        """Map bags of integers to (bag, embedding_dim)."""
+        return embedding.embedding_bag(
+            index,
+            self.weight,
+            offsets,
+            mode=self.mode,
+            per_sample_weights=per_sample_weights,
+            include_last_offset=self.include_last_offset,
+            padding_idx=self.padding_idx,
+        )
+
+
+class Identity(Module):
+    """Gives what it gets: a place where another module may stand."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply dropout while training, nothing otherwise."""
-        return random.dropout(x, self.p) if self.training and self.p else x
+        """Give x back."""
+        return x
 
 
 class Flatten(Module):
@@ -288,143 +474,3 @@ class Flatten(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, …) to (batch, features)."""
         return flatten(x, start=1)
-
-
-class MaxPool(Module):
-    """Maxima of windows; see `fieldgrad.engine.max_pool`.
-
-    Parameters
-    ----------
-    kernel_size : int or sequence of int
-        Size of a window.
-    stride : int or sequence of int, optional
-        Step between windows; default kernel_size.
-    padding : int or sequence of int, default 0
-        By how much windows may reach beyond both ends of an axis.
-    """
-
-    def __init__(self, kernel_size: Size, *, stride: Size | None = None, padding: Size = 0) -> None:
-        super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, channels, spatial…) to (batch, channels, smaller spatial…)."""
-        return max_pool(x, self.kernel_size, stride=self.stride, padding=self.padding)
-
-
-class AvgPool(Module):
-    """Means of windows; see `fieldgrad.engine.avg_pool`.
-
-    Parameters
-    ----------
-    kernel_size : int or sequence of int
-        Size of a window.
-    stride : int or sequence of int, optional
-        Step between windows; default kernel_size.
-    padding : int or sequence of int, default 0
-        Zeros added on both sides of an axis; they count in the mean.
-    """
-
-    def __init__(self, kernel_size: Size, *, stride: Size | None = None, padding: Size = 0) -> None:
-        super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, channels, spatial…) to (batch, channels, smaller spatial…)."""
-        return avg_pool(x, self.kernel_size, stride=self.stride, padding=self.padding)
-
-
-class Upsample(Module):
-    """Enlarge every spatial axis; see `fieldgrad.engine.interpolate`.
-
-    Parameters
-    ----------
-    scale_factor : float or sequence of float
-        Factor of enlargement; one number, or one for each spatial axis.
-    mode : {"nearest", "nearest-exact", "linear", "cubic", "area"}
-        How to interpolate.
-    align_corners : bool, default False
-        Whether the centers of the corner elements stay in place ("linear" and "cubic" only).
-    """
-
-    def __init__(
-        self,
-        scale_factor: float | Sequence[float],
-        *,
-        mode: str = "nearest",
-        align_corners: bool = False,
-    ) -> None:
-        super().__init__()
-        self.scale_factor, self.mode, self.align_corners = scale_factor, mode, align_corners
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, channels, spatial…) to (batch, channels, larger spatial…)."""
-        return interpolate(
-            x, scale_factor=self.scale_factor, mode=self.mode, align_corners=self.align_corners
-        )
-
-
-class ReLU(Module):
-    """max(x, 0)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.relu(x)
-
-
-class LeakyReLU(Module):
-    """x where positive, negative_slope · x elsewhere.
-
-    Parameters
-    ----------
-    negative_slope : float, default 0.01
-        Slope below 0.
-    """
-
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
-        self.negative_slope = negative_slope
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.leaky_relu(x, self.negative_slope)
-
-
-class ELU(Module):
-    """x where positive, exp(x) - 1 elsewhere."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.elu(x)
-
-
-class GELU(Module):
-    """x · Φ(x), the exact form."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.gelu(x)
-
-
-class SiLU(Module):
-    """x · sigmoid(x)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.silu(x)
-
-
-class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.sigmoid(x)
-
-
-class Tanh(Module):
-    """Hyperbolic tangent."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it elementwise."""
-        return elementary.tanh(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError, suggest
 from fieldgrad.engine.nn.hooks import Hooks
 
-__all__ = ["Module", "ModuleList", "Parameter", "Sequential"]
+__all__ = ["Module", "ModuleDict", "ModuleList", "Parameter", "Sequential"]
 
 
 class Parameter(Tensor):
@@ -48,6 +48,14 @@ class Module:
     ...         return x * self.factor
     >>> Scale()(fg.tensor([1.0, 3.0])).tolist()
     [2.0, 6.0]
+
+    Printed, a module shows what is inside it, how many parameters, and their shapes:
+
+    >>> fg.nn.Sequential(fg.nn.Linear(2, 3), fg.nn.ReLU())
+    Sequential(  # 9 parameters
+      (0): Linear(2 -> 3)  # 9 parameters: weight (3, 2), bias (3,)
+      (1): ReLU()
+    )
     """
 
     training: bool
@@ -57,13 +65,15 @@ class Module:
         self._buffers: set[str] = set()
         self._hooks = Hooks()
 
-    def forward(self, *args: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every module says how.
 
         Parameters
         ----------
         *args : Tensor
             Inputs of the module.
+        **kwargs : Any
+            Options, if it has any.
 
         Returns
         -------
@@ -282,13 +292,18 @@ class Module:
                 yield f"{prefix}.{name}" if prefix else name, getattr(module, name)
 
     def __repr__(self) -> str:
+        name, inside = type(self).__name__, self.extra_repr()
+        count = self.n_parameters()
+        own = [(key, p.shape) for key, p in vars(self).items() if isinstance(p, Parameter)]
+        shapes = ", ".join(f"{key} {shape}" for key, shape in own)
+        said = f"  # {count:,} parameter{'s' * (count != 1)}" if count else ""
+        said += f": {shapes}" if shapes else ""
         lines = [
-            f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()
+            f"  ({key}): " + repr(child).replace("\n", "\n  ") for key, child in self.children()
         ]
-        inside = self.extra_repr()
         if not lines:
-            return f"{type(self).__name__}({inside})"
-        return f"{type(self).__name__}({inside}\n" + "\n".join(lines) + "\n)"
+            return f"{name}({inside}){said}"
+        return f"{name}({inside}{said}\n" + "\n".join(lines) + "\n)"
 
     def extra_repr(self) -> str:
         """Settings to show in the printed module.
@@ -315,6 +330,16 @@ class ModuleList(Module):
         for i, module in enumerate(modules):
             setattr(self, str(i), module)
 
+    def append(self, module: Module) -> None:
+        """Add a module at the end.
+
+        Parameters
+        ----------
+        module : Module
+            Its name is its position.
+        """
+        setattr(self, str(len(self)), module)
+
     def __iter__(self) -> Iterator[Module]:
         return (module for _, module in self.children())
 
@@ -323,6 +348,43 @@ class ModuleList(Module):
 
     def __getitem__(self, index: int) -> Module:
         return list(self)[index]
+
+
+class ModuleDict(Module):
+    """Modules by name, for the module that holds it.
+
+    Parameters
+    ----------
+    modules : mapping of str to Module
+        Kept in order.
+    """
+
+    def __init__(self, modules: Mapping[str, Module]) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self[name] = module
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not isinstance(module, Module) or not name or "." in name or hasattr(Module, name):
+            raise KeyError(
+                f"ModuleDict: {name!r} names a {type(module).__name__}; expected a Module under a "
+                "name without dots that is no method of Module."
+            )
+        setattr(self, name, module)
+
+    def __getitem__(self, name: str) -> Module:
+        found = dict(self.children())
+        if name not in found:
+            raise KeyError(
+                f"ModuleDict: no module {name!r}{suggest(name, found)}. Names: {', '.join(found)}."
+            )
+        return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
 
 
 class Sequential(ModuleList):

@@ -1,5 +1,7 @@
 """Normalization layers: weight, bias and, for batches, running statistics."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,7 @@ from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.nn.module import Module, Parameter
 from fieldgrad.engine.ops import norm
 
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm"]
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
 class InstanceNorm(Module):
@@ -171,28 +173,100 @@ class BatchNorm(Module):
 
 
 class LayerNorm(Module):
-    """Normalize over the last axis.
+    """Normalize over the last axis, or the last axes.
 
     Parameters
     ----------
-    features : int
-        Size of the last axis.
+    features : int or sequence of int
+        Size of the last axis, or sizes of the last axes.
     eps : float, default 1e-5
         Added to the variance.
     affine : bool, default True
-        Whether to train a factor and an offset for each feature.
+        Whether to train a factor and an offset for each feature; they begin at 1 and 0.
     """
 
-    def __init__(self, features: int, *, eps: float = 1e-5, affine: bool = True) -> None:
+    def __init__(
+        self, features: int | Sequence[int], *, eps: float = 1e-5, affine: bool = True
+    ) -> None:
         super().__init__()
-        self.features, self.eps = features, eps
-        self.weight = Parameter([1.0] * features) if affine else None
-        self.bias = Parameter([0.0] * features) if affine else None
+        self.features, self.eps = _sizes(features), eps
+        self.weight = Parameter(np.ones(self.features, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(self.features, np.float32)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize x of shape (…, features)."""
-        return norm.layer_norm(x, self.weight, self.bias, eps=self.eps)
+        _check_features("LayerNorm", x, self.features)
+        n_axes = len(self.features)
+        return norm.layer_norm(x, self.weight, self.bias, n_axes=n_axes, eps=self.eps)
 
     def extra_repr(self) -> str:
         """Sizes."""
-        return f"{self.features}"
+        return ", ".join(map(str, self.features))
+
+
+class RMSNorm(Module):
+    """Divide by the root of the mean square over the last axis, or the last axes.
+
+    Parameters
+    ----------
+    features : int or sequence of int
+        Size of the last axis, or sizes of the last axes.
+    eps : float, optional
+        Added to the mean square; default the dtype's distance from 1 to the next number.
+    affine : bool, default True
+        Whether to train a factor for each feature; they begin at 1.
+    """
+
+    def __init__(
+        self, features: int | Sequence[int], *, eps: float | None = None, affine: bool = True
+    ) -> None:
+        super().__init__()
+        self.features, self.eps = _sizes(features), eps
+        self.weight = Parameter(np.ones(self.features, np.float32)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize x of shape (…, features)."""
+        _check_features("RMSNorm", x, self.features)
+        return norm.rms_norm(x, self.weight, n_axes=len(self.features), eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return ", ".join(map(str, self.features))
+
+
+class LocalResponseNorm(Module):
+    """Divide by a power of the mean square over neighboring channels.
+
+    Parameters
+    ----------
+    size : int
+        Number of channels that are averaged.
+    alpha, beta, k : float
+        As for `fieldgrad.engine.local_response_norm`.
+    """
+
+    def __init__(
+        self, size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize x of shape (batch, channels, …)."""
+        return norm.local_response_norm(x, self.size, alpha=self.alpha, beta=self.beta, k=self.k)
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return f"{self.size} channels"
+
+
+def _sizes(features: int | Sequence[int]) -> tuple[int, ...]:
+    return (features,) if isinstance(features, int) else tuple(features)
+
+
+def _check_features(name: str, x: Tensor, features: tuple[int, ...]) -> None:
+    if x.shape[x.ndim - len(features) :] != features:
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}; expected it to end with {features}. Set features to "
+            "the sizes of the last axes."
+        )
