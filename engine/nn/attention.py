@@ -132,8 +132,8 @@ class MultiheadAttention(Module):
             for x, (w, b) in zip((query, key, value), self._projections(), strict=True)
         )
         mask = self._mask(q.shape[-2], k.shape[-2], key_mask, attn_mask, is_causal)
-        settings = {"attn_mask": mask, "dropout_p": self.dropout if self.training else 0.0}
-        y = scaled_dot_product_attention(q, k, v, **settings)
+        rate = self.dropout if self.training else 0.0
+        y = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
         batch, heads, steps, size = y.shape
         y = self.out_proj(reshape(permute_dims(y, (0, 2, 1, 3)), (batch, steps, heads * size)))
         if not need_weights:
