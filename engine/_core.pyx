@@ -656,9 +656,6 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
     if op.rule is None and not op.fused:
         raise GradientError(f"{op.name} has no gradient rule yet; detach its input, or add a rule with "
                             f"@{op.name}.vjp.")
-    if cnp.PyArray_ISCOMPLEX(out.data):
-        raise GradientError(f"{op.name}: the result is {out.dtype}, and rules are for real numbers. Detach the "
-                            "inputs, or compute with real and imaginary parts.")
     edges = PyTuple_New(n)
     for i in range(n):
         item = None

@@ -83,6 +83,9 @@ cdef Tensor overwrite(Tensor x, Tensor result):
                          f"{result.shape} and {result.dtype}; write x = x + y for a new tensor.")
     if result is x:
         return x
+    if type(x) is not Tensor:          # one that stands for a batch, and writes its own way
+        (<object>x)[...] = result
+        return x
     recorded = may_write(x, result)
     if recorded and result.node is not None:
         keep_before(result.node, x)
@@ -143,7 +146,7 @@ cdef bint may_write(Tensor x, Tensor v) except -1:
                          "from a read-only or a repeated (broadcast) array. Assign to a copy (y = x * 1).")
     if v is None or not (fg_recording and (wants(x) or wants(v))):
         return False
-    if base.data.dtype.kind != "f":
+    if base.data.dtype.kind not in "fc":
         raise DTypeError(f"assignment: the value requires a gradient, but the tensor has dtype "
                          f"{x.dtype}, where it would be lost. Make the tensor floating, or detach the value.")
     if base._requires_grad and base.node is None:

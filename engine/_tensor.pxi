@@ -52,10 +52,9 @@ cdef class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, bint value):
-        if value and self.data.dtype.kind != "f":
-            raise DTypeError(f"requires_grad: the tensor has dtype {self.data.dtype}; gradients need a real "
-                             "floating dtype. " + ("Keep real and imaginary parts as two tensors."
-                             if self.data.dtype.kind == "c" else "Convert with .astype(float32) first."))
+        if value and self.data.dtype.kind not in "fc":
+            raise DTypeError(f"requires_grad: the tensor has dtype {self.data.dtype}; gradients need a "
+                             "floating dtype. Convert with .astype(float32) first.")
         if self.node is not None and not value:
             raise GradientError("requires_grad = False on the result of an op has no effect; use "
                                 ".detach() for a tensor without history.")
@@ -143,6 +142,8 @@ cdef class Tensor:
         return numpy_calls.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
+        if (function is np.shape or function is np.ndim) and not kwargs and isinstance(args[0], Tensor):
+            return getattr(args[0], function.__name__)
         from fieldgrad.engine import numpy_calls
         return numpy_calls.call_function(function, types, args, kwargs)
 
