@@ -170,9 +170,6 @@ from fieldgrad.engine.ops.reduce import (
     argmax,
     argmin,
     count_nonzero,
-    cumulative_prod,
-    cumulative_sum,
-    diff,
     max,
     mean,
     min,
@@ -181,6 +178,7 @@ from fieldgrad.engine.ops.reduce import (
     sum,
     var,
 )
+from fieldgrad.engine.ops.scans import cumulative_prod, cumulative_sum, diff
 from fieldgrad.engine.ops.sets import (
     unique_all,
     unique_counts,

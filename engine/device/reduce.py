@@ -30,6 +30,7 @@ KERNELS: Table = {
     "cumsum": _kernels.cumsum,
     "cumprod": lambda x, axis: np.cumprod(x, axis=axis),
     "linear_scan": _kernels.linear_scan,
+    "logcumsumexp": arrays_out(np.logaddexp.accumulate),
     "all": arrays_out(np.all),
     "any": arrays_out(np.any),
 }

@@ -80,6 +80,16 @@ def _(g, x, y, needs):
     return g, -g * floor_divide(x, y) if needs[1] else None
 
 
+@op(kernel="fmod", samples=positive_pairs)
+def fmod(x: TensorLike, y: TensorLike, /):
+    """x - y · trunc(x / y), elementwise: what is left over, with the sign of x."""
+
+
+@fmod.vjp
+def _(g, x, y, needs):
+    return g, -g * trunc(divide(x, y)) if needs[1] else None
+
+
 @op(kernel="maximum", samples=pairs)
 def maximum(x: TensorLike, y: TensorLike, /):
     """The larger of x and y, elementwise; NaN if either is NaN.

@@ -1,4 +1,4 @@
-"""Bits of integers and truth values, elementwise with broadcasting."""
+"""Bits and divisors of integers, elementwise with broadcasting."""
 
 from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.samples import integer_pairs, integers, shifts
@@ -32,3 +32,13 @@ def bitwise_left_shift(x: TensorLike, y: TensorLike, /):
 @op(kernel="bitwise_right_shift", samples=shifts, differentiable=False)
 def bitwise_right_shift(x: TensorLike, y: TensorLike, /):
     """The bits of x moved y places down, elementwise: floor(x / 2^y)."""
+
+
+@op(kernel="gcd", samples=integer_pairs, differentiable=False)
+def gcd(x: TensorLike, y: TensorLike, /):
+    """The greatest common divisor of two integers, elementwise."""
+
+
+@op(kernel="lcm", samples=integer_pairs, differentiable=False)
+def lcm(x: TensorLike, y: TensorLike, /):
+    """The least common multiple of two integers, elementwise."""

@@ -449,8 +449,8 @@ def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence
     return permute_dims(x, tuple(order))
 
 
-def flatten(x: Tensor, /, *, start: int = 0) -> Tensor:
-    """The axes from start on merged into one.
+def flatten(x: Tensor, /, *, start: int = 0, stop: int | None = None) -> Tensor:
+    """The axes from start to stop merged into one.
 
     Parameters
     ----------
@@ -458,13 +458,16 @@ def flatten(x: Tensor, /, *, start: int = 0) -> Tensor:
         Shape (n_0, n_1, …).
     start : int, default 0
         First axis to merge.
+    stop : int, optional
+        First axis after these; all from start on by default.
 
     Returns
     -------
     Tensor
         Shape (n_0, …, n_start · n_start+1 · …).
     """
-    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
+    merged = math.prod(x.shape[start:stop])
+    return reshape(x, (*x.shape[:start], merged, *(() if stop is None else x.shape[stop:])))
 
 
 def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:

@@ -20,6 +20,7 @@ REFERENCES = {
     "argsort": lambda x, axis, descending: np.argsort(-x if descending else x, axis),
     "cumprod": lambda x, axis: np.cumprod(x, axis),
     "linear_scan": _linear_scan,
+    "logcumsumexp": lambda x, axis: np.logaddexp.accumulate(x, axis),
     "sum": lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims),
     "mean": lambda x, axis, keepdims: x.mean(axis=axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
