@@ -255,21 +255,25 @@ def reset_memory_peak():
 
 cdef int order_axes(cnp.ndarray a, int ndim, int *order):
     """Axes of a from slowest to fastest in memory; returns whether that differs from C order."""
-    cdef int i, j, axis, changed = 0
+    cdef int place[MAX_NDIM]
+    cdef int i, j, axis, n = 0, changed = 0
     cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(a)
     cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(a)
     for i in range(ndim):
         order[i] = i
-    for i in range(1, ndim):
-        axis = order[i]
+        # Axes of length 1 have arbitrary strides, repeated ones none: they stay where they are, and
+        # the others are ordered among the places that remain.
+        if shape[i] != 1 and strides[i] != 0:
+            place[n] = i
+            n += 1
+    for i in range(1, n):
+        axis = place[i]
         j = i
-        # Axes of length 1 have arbitrary strides, repeated ones none: they stay where they are.
-        while j > 0 and shape[axis] != 1 and shape[order[j - 1]] != 1 and strides[axis] != 0 \
-                and strides[order[j - 1]] != 0 and abs(strides[order[j - 1]]) < abs(strides[axis]):
-            order[j] = order[j - 1]
+        while j > 0 and abs(strides[order[place[j - 1]]]) < abs(strides[axis]):
+            order[place[j]] = order[place[j - 1]]
             j -= 1
             changed = 1
-        order[j] = axis
+        order[place[j]] = axis
     return changed
 
 

@@ -1,6 +1,7 @@
 """Arrangements made of the ops of layout: rows and columns, turns, diagonals, windows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def ravel(x: Tensor, /) -> Tensor:
     return reshape(x, (-1,)) if x.size else reshape(x, (0,))
 
 
-def atleast_1d(*arrays: Tensor) -> Tensor | tuple[Tensor, ...]:
+def atleast_1d(*arrays: Tensor) -> Any:
     """The arrays with an axis at least.
 
     Parameters
@@ -43,7 +44,7 @@ def atleast_1d(*arrays: Tensor) -> Tensor | tuple[Tensor, ...]:
     return _each(arrays, lambda x: x if x.ndim else reshape(x, (1,)))
 
 
-def atleast_2d(*arrays: Tensor) -> Tensor | tuple[Tensor, ...]:
+def atleast_2d(*arrays: Tensor) -> Any:
     """The arrays with two axes at least; new ones come in front.
 
     Parameters
@@ -59,7 +60,7 @@ def atleast_2d(*arrays: Tensor) -> Tensor | tuple[Tensor, ...]:
     return _each(arrays, lambda x: reshape(x, (1,) * (2 - x.ndim) + x.shape))
 
 
-def atleast_3d(*arrays: Tensor) -> Tensor | tuple[Tensor, ...]:
+def atleast_3d(*arrays: Tensor) -> Any:
     """The arrays with three axes at least.
 
     Parameters
@@ -72,11 +73,11 @@ def atleast_3d(*arrays: Tensor) -> Tensor | tuple[Tensor, ...]:
     Tensor or tuple of Tensor
         Shape (1, n, 1) for n elements in a row, (m, n, 1) for a matrix.
     """
-    fills = {0: lambda s: (1, 1, 1), 1: lambda s: (1, *s, 1), 2: lambda s: (*s, 1)}
-    return _each(arrays, lambda x: reshape(x, fills.get(x.ndim, lambda s: s)(x.shape)))
+    rows = (x if x.ndim > 1 else reshape(x, (1, x.size)) for x in arrays)
+    return _each(tuple(rows), lambda x: x if x.ndim > 2 else reshape(x, (*x.shape, 1)))
 
 
-def _each(arrays, change):  # type: ignore[no-untyped-def]
+def _each(arrays: Sequence[Tensor], change: Callable[[Tensor], Tensor]) -> Any:
     changed = tuple(change(x) for x in arrays)
     return changed[0] if len(changed) == 1 else changed
 

@@ -348,8 +348,8 @@ def gradient(
     steps = steps * len(axes) if len(steps) == 1 else steps
     if len(steps) != len(axes) or edge_order not in (1, 2):
         raise ShapeError(
-            f"gradient: {len(spacing)} spacings for axes {axes}, edge_order = {edge_order}; expected "
-            "one spacing, or one for each axis, and edge_order 1 or 2."
+            f"gradient: {len(spacing)} spacings for axes {axes}, edge_order = {edge_order}; "
+            "expected one spacing, or one for each axis, and edge_order 1 or 2."
         )
     return tuple(_slope(x, h, a, edge_order) for h, a in zip(steps, axes, strict=True))
 

@@ -176,3 +176,11 @@ def test_one_element_and_no_axes():
         assert op(np.full((1, 1), 0.7, np.float32), axis=1, keepdims=True).shape == (1, 1)
         x = ordinary((2, 3))
         np.testing.assert_array_equal(op(x, axis=()).numpy(), x)
+
+
+@pytest.mark.parametrize("axis", [(0, 4), (0, 3), (1, 4), (0, 2, 4), (3,), None])
+def test_axes_of_length_one_between_others(axis):
+    x = np.random.default_rng(0).normal(size=(2, 1, 1, 3, 2, 5))
+    for y in (x, x.transpose(4, 1, 3, 0, 2, 5), np.broadcast_to(x[..., :1], x.shape)):
+        got = fg.sum(fg.tensor(y), axis=axis, keepdims=True)
+        np.testing.assert_allclose(got.numpy(), y.sum(axis=axis, keepdims=True), rtol=1e-12)
