@@ -14,7 +14,8 @@ PACKAGES = ("engine", "shared_models", "neuro", "physics", "chem")
 OTHER_FOLDERS = ("tests", "tutorials", "benchmarks", "docs")
 # Lines a file may have; raising one is a commit of its own, with the reason.
 BUDGET = 600
-BUDGETS = {"engine/_core.pyx": 1000}
+# The list of public names grows with them, and has nothing else in it.
+BUDGETS = {"engine/_core.pyx": 1000, "engine/__init__.py": 1200}
 ROOT_FILES = {
     "pyproject.toml", "meson.build", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
     "CITATION.cff", "Makefile", ".gitignore",
