@@ -3,7 +3,7 @@
 Floors, from below; each imports only its own or lower ones::
 
     4  train/ recipe field checkpoint cli        the training loop, recipes, the command line
-    3  nn/ optim data                             modules, optimizers, loaders
+    3  nn/ optim data distributions/              modules, optimizers, loaders, probability
     2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
     1  _core (Tensor, tape)  device  memory       names of kernels to callables
     0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
@@ -19,7 +19,7 @@ Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.p
 [3.0, 4.5]
 """
 
-from fieldgrad.engine import data, errors, interop, memory, nn, optim
+from fieldgrad.engine import data, distributions, errors, interop, memory, nn, optim
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine._kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.autograd import (
@@ -406,6 +406,7 @@ __all__ = [
     "diag",
     "diag_embed",
     "diff",
+    "distributions",
     "divide",
     "dropout",
     "dropout_channels",

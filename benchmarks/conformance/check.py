@@ -19,6 +19,15 @@ MOST = 200  # samples of an entry and dtype; of more, so many are taken at even 
 # Relative to the element, and to the largest element: sums of many terms lose digits with them.
 TOLERANCE = {"float32": (1e-4, 1e-5), "complex64": (1e-4, 1e-5)}
 TIGHT = (1e-7, 1e-9)
+# What we refuse everywhere, by a part of the message, and why.
+ON_PURPOSE = {
+    "array of 0 axes": "an axis of a 0-d array: does not exist here, as in NumPy",
+    "is 0-d": "an axis of a 0-d array: does not exist here, as in NumPy",
+    "have an imaginary part": "the imaginary part of numbers is not dropped silently",
+    "dtype complex128 is not supported": "real numbers only, as in NumPy and SciPy",
+    "not supported for the input types": "real numbers only, as in NumPy and SciPy",
+    "maximum or minimum of no elements": "the maximum of nothing: does not exist, as in NumPy",
+}
 
 
 @dataclass
@@ -74,8 +83,9 @@ def check(info: Any, entry: Entry, dtype: torch.dtype) -> Finding:
                 return found
             found.refused[described(error)] += 1
         except Exception as error:  # whatever ours raises is a finding
-            if "array of 0 axes" in str(error):
-                found.left_out["an axis of a 0-d array: does not exist here, as in NumPy"] += 1
+            on_purpose = next((r for text, r in ON_PURPOSE.items() if text in str(error)), None)
+            if on_purpose:
+                found.left_out[on_purpose] += 1
             else:
                 found.refused[described(error)] += 1
     return found
@@ -157,9 +167,13 @@ def compare(entry: Entry, theirs: Any, got: Any, arguments: Any, ours: Any) -> i
         if numpy_dtype(want.dtype) != y.dtype:
             if want.dtype is torch.int64 and y.dtype == np.float32:
                 raise LeftOut("integers go through float32 here")
+            if want.dtype is torch.int32 and y.dtype == np.int64:
+                raise LeftOut("indices are int64 here")
+            if want.dtype is torch.float32 and y.dtype == np.float64 and integers(arguments):
+                raise LeftOut("int64 with float32 makes float64 here, as in NumPy")
             raise Disagreement(f"dtype {y.dtype}, torch gives {str(want.dtype)[6:]}")
         if not entry.shapes_only:
-            agree(y.data, values(want), "values")
+            agree(y.data, values(want), "values", entry.torch_error)
     smooth = [(w, y) for w, y in pairs if w.requires_grad and w.dtype.is_floating_point]
     if not smooth or entry.shapes_only:
         return 0
@@ -205,11 +219,18 @@ def distinct(tree: Any, kind: type) -> Iterator[Any]:
             yield x
 
 
-def agree(got: np.ndarray, want: np.ndarray, what: str) -> None:
+def integers(arguments: Any) -> bool:
+    """Whether there is a tensor of integers among the arguments."""
+    kinds = [x.dtype for x in tree_leaves(arguments) if isinstance(x, torch.Tensor)]
+    return any(not (d.is_floating_point or d.is_complex or d is torch.bool) for d in kinds)
+
+
+def agree(got: np.ndarray, want: np.ndarray, what: str, torch_error: float = 0.0) -> None:
     """Raise if arrays differ by more than rounding."""
     if not want.size:
         return
     relative, to_largest = TOLERANCE.get(str(want.dtype), TIGHT)
+    to_largest = max(to_largest, torch_error)
     with np.errstate(all="ignore"):
         finite = np.abs(want[np.isfinite(want)]).astype(np.float64)
         largest = max(1.0, float(finite.max()) if finite.size else 0.0)

@@ -163,6 +163,9 @@ from fieldgrad.engine.ops.layout import (
 )
 from fieldgrad.engine.ops.linalg import (
     matmul,
+    matrix_transpose,
+    tensordot,
+    vecdot,
 )
 from fieldgrad.engine.ops.reduce import (
     all,
@@ -288,6 +291,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "matmul",
+    "matrix_transpose",
     "max",
     "maximum",
     "mean",
@@ -334,6 +338,7 @@ __all__ = [
     "take_along_axis",
     "tan",
     "tanh",
+    "tensordot",
     "tile",
     "tril",
     "triu",
@@ -348,6 +353,7 @@ __all__ = [
     "unique_values",
     "unstack",
     "var",
+    "vecdot",
     "where",
     "zeros",
     "zeros_like",

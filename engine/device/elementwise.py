@@ -110,5 +110,5 @@ KERNELS: Table = {
     },
     "real": lambda x: x.real,
     "imag": lambda x: x.imag,
-    "conj": lambda x: np.conj(x) if x.dtype.kind == "c" else x,
+    "conj": lambda x: np.asarray(np.conj(x)) if x.dtype.kind == "c" else x,
 }

@@ -43,6 +43,9 @@ class Entry:
     prepare : callable, optional
         Makes the arguments what the function is defined for, such as symmetric, in both libraries:
         takes the library and the arguments, gives the positional ones.
+    torch_error : float, default 0.0
+        How far torch's values are from the true ones, as a calculation of many digits shows, where
+        that is more than rounding.
     """
 
     call: Callable[..., Any]
@@ -50,6 +53,7 @@ class Entry:
     view: Callable[..., Any] | None = None
     shapes_only: bool = False
     prepare: Callable[..., tuple[Any, ...]] | None = None
+    torch_error: float = 0.0
 
 
 def find(name: str) -> Any:

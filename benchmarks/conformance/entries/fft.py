@@ -15,15 +15,20 @@ def _along_one(name):
 
 def _along_several(name):
     def call(x, s=None, dim=None, norm=None):
-        axes = (dim,) if isinstance(dim, int) else dim
+        s, axes = (_sequence(s), _sequence(dim))
         return getattr(fg.fft, name)(x, s=s, axes=axes, norm=norm or "backward")
 
     return Entry(call)
 
 
+def _sequence(x):
+    return (x,) if isinstance(x, int) else x
+
+
 def _along_two(name):
     def call(x, s=None, dim=(-2, -1), norm=None):
-        return getattr(fg.fft, f"{name}n")(x, s=s, axes=tuple(dim), norm=norm or "backward")
+        s, axes = (_sequence(s), _sequence(dim))
+        return getattr(fg.fft, f"{name}n")(x, s=s, axes=axes, norm=norm or "backward")
 
     return Entry(call)
 

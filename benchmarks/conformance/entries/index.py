@@ -42,7 +42,9 @@ def _index_add(x, axis, index, source, *, alpha=1):
 
 
 def _index_select(x, axis, index):
-    return fg.take(x if x.ndim else fg.reshape(x, (1,)), fg.reshape(index, (-1,)), axis=axis)
+    if not x.ndim:
+        return x
+    return fg.take(x, fg.reshape(index, (-1,)), axis=axis)
 
 
 def _take(x, index):
@@ -64,6 +66,10 @@ def _masked_fill(x, mask, value):
 def _take_along(x, index, dim=None):
     if dim is None:
         return fg.take_along_axis(fg.reshape(x, (-1,)), fg.reshape(index, (-1,)), axis=0)
+    dim %= max(1, x.ndim)
+    whole = np.broadcast_shapes(*((*a.shape[:dim], 1, *a.shape[dim:][1:]) for a in (x, index)))
+    sizes = [(*whole[:dim], a.shape[dim], *whole[dim:][1:]) for a in (x, index)]
+    x, index = (fg.broadcast_to(a, s) for a, s in zip((x, index), sizes, strict=True))
     return fg.take_along_axis(x, index, axis=dim)
 
 

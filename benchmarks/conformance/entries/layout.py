@@ -1,5 +1,6 @@
 """Shape, order, joining, taking apart and making arrays."""
 
+import math
 from itertools import pairwise
 
 import fieldgrad.engine as fg
@@ -60,7 +61,8 @@ def _squeeze(x, axis=None):
 def _flatten(x, start_dim=0, end_dim=-1):
     if not x.ndim:
         return fg.reshape(x, (1,))
-    return fg.flatten(x, start=start_dim % x.ndim, stop=end_dim % x.ndim + 1)
+    first, last = start_dim % x.ndim, end_dim % x.ndim + 1
+    return fg.reshape(x, (*x.shape[:first], math.prod(x.shape[first:last]), *x.shape[last:]))
 
 
 def _unflatten(x, axis, sizes):
@@ -132,6 +134,20 @@ def _repeat(x, *times):
     return fg.tile(x, _shape(times))
 
 
+def _repeat_interleave(x, repeats, dim=None, **_):
+    return fg.repeat(x, repeats, axis=dim)
+
+
+def _triangle(name):
+    return Entry(lambda x, diagonal=0: getattr(fg, name)(x, k=diagonal))
+
+
+def _linspace(start, stop, n, *, dtype=None, **_):
+    if dtype is not None and dtype.kind == "i":
+        raise LeftOut("whole numbers are rounded down here, as in NumPy")
+    return fg.linspace(float(start), float(stop), n, dtype=dtype)
+
+
 def _unfold(x, axis, size, step):
     return fg.sliding_window(x, size, step=step, axis=axis)
 
@@ -152,6 +168,12 @@ def _meshgrid(*arrays, indexing="ij"):
 def _cat(arrays, dim=0):
     some = [a for a in arrays if a.shape != (0,)] or arrays
     return fg.concat(some, axis=dim)
+
+
+def _pairs(x, pad):
+    """Torch's widths, from the last axis on, as one pair for each axis."""
+    widths = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
+    return [(0, 0)] * (x.ndim - len(widths)) + widths
 
 
 def _full(call):
@@ -175,14 +197,14 @@ def _new(name):
     return make
 
 
-def _arange(*args, dtype=None, **kwargs):
-    return fg.arange(*args, **({} if dtype is None else {"dtype": dtype}))
+def _arange(*args, dtype=None, **_):
+    return fg.arange(*args, dtype=dtype)
 
 
 VIEWS_OF_MEMORY = Absent("memory is not addressed by strides here")
 
 ENTRIES = {
-    **same("atleast_1d atleast_2d atleast_3d fliplr flipud ravel tril triu"),
+    **same("atleast_1d atleast_2d atleast_3d fliplr flipud ravel"),
     **renamed(movedim="moveaxis"),
     **dict.fromkeys(("reshape", "view", "view_copy"), Entry(_view)),
     **dict.fromkeys(("reshape_as", "view_as"), Entry(lambda x, y: fg.reshape(x, y.shape))),
@@ -210,8 +232,12 @@ ENTRIES = {
     "broadcast_to": Entry(lambda x, shape: _expand(x, shape)),
     "expand_as": Entry(lambda x, y: fg.broadcast_to(x, y.shape)),
     "broadcast_tensors": Entry(lambda *xs: tuple(fg.broadcast_arrays(*xs))),
-    "broadcast_shapes": Entry(lambda *shapes: fg.broadcast_shapes(*shapes)),
+    "broadcast_shapes": Entry(
+        lambda *shapes: fg.broadcast_shapes(*((s,) if isinstance(s, int) else s for s in shapes))
+    ),
     "sum_to_size": composed(lambda x, *shape: _sum_to(x, _shape(shape))),
+    "tril": _triangle("tril"),
+    "triu": _triangle("triu"),
     "slice": Entry(_slice_of),
     "select": Entry(lambda x, axis, i: x[(slice(None),) * (axis % x.ndim) + (i,)]),
     "flatten": Entry(_flatten),
@@ -231,7 +257,7 @@ ENTRIES = {
     "H": composed(lambda x: fg.conj(fg.matrix_transpose(x) if x.ndim else x)),
     "repeat": Entry(_repeat),
     "tile": Entry(_repeat),
-    "repeat_interleave": Entry(lambda x, n, dim=None, **_: fg.repeat(x, n, axis=dim)),
+    "repeat_interleave": Entry(_repeat_interleave),
     "roll": Entry(_roll),
     "rot90": Entry(_rot90),
     "meshgrid.variadic_tensors": Entry(_meshgrid),
@@ -245,12 +271,10 @@ ENTRIES = {
     "cartesian_prod": composed(lambda *xs: _cartesian(xs)),
     "combinations": Absent("not an array function of NumPy or the standard"),
     "_chunk_cat": Absent("internal to torch's distributed code"),
-    "constant_pad_nd": Entry(lambda x, pad, value=0.0: fg.nn.functional.pad(x, pad, value=value)),
+    "constant_pad_nd": Entry(lambda x, pad, value=0.0: fg.pad(x, _pairs(x, pad), value=value)),
     "arange": Entry(_arange),
-    "linspace": Entry(lambda a, b, n, **kw: fg.linspace(a, b, n, dtype=kw.get("dtype"))),
-    "linspace.tensor_overload": Entry(
-        lambda a, b, n, **kw: fg.linspace(float(a), float(b), n, dtype=kw.get("dtype"))
-    ),
+    "linspace": Entry(_linspace),
+    "linspace.tensor_overload": Entry(_linspace),
     "logspace": Absent("not in the array API; fg.power(base, fg.linspace(…)) says it"),
     "logspace.tensor_overload": Absent("not in the array API"),
     "eye": Entry(lambda n, m=None, *, dtype=None, **_: fg.eye(n, m, dtype=dtype)),

@@ -51,7 +51,8 @@ def _linear_cross_entropy(x, linear_weight, target, *, linear_bias=None, weight=
     if x.ndim != 2 or linear_weight.ndim != 2:
         raise LeftOut("the layer gives scores of shape (batch, class) only")
     return fg.nn.losses.linear_cross_entropy(
-        x, linear_weight, target, bias=linear_bias, class_weight=weight, **kwargs)
+        x, linear_weight, target, bias=linear_bias, class_weight=weight, **kwargs
+    )
 
 
 ENTRIES = {

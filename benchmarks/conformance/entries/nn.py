@@ -160,8 +160,13 @@ def _max_unpool(n):
         if x.ndim == n + 2:
             return fg.max_unpool(x, index, kernel_size, stride=stride, padding=padding,
                                  output_size=output_size)  # fmt: skip
-        return _batched(n + 2, x, lambda a: fg.max_unpool(
-            a, index[None], kernel_size, stride=stride, padding=padding, output_size=output_size))
+        return _batched(
+            n + 2,
+            x,
+            lambda a: fg.max_unpool(
+                a, index[None], kernel_size, stride=stride, padding=padding, output_size=output_size
+            ),
+        )
 
     return Entry(call)
 

@@ -1,14 +1,23 @@
 """Random numbers: shapes and dtypes are compared, values are not."""
 
 import fieldgrad.engine as fg
-from benchmarks.conformance.entries.adapter import Absent, composed, loosely
+from benchmarks.conformance.entries.adapter import Absent, LeftOut, loosely
 
 __all__ = ["ENTRIES"]
 
 
 def _normal(mean, std=1.0, *_, **__):
-    mean = mean if isinstance(mean, fg.Tensor) else fg.tensor(mean).astype(std.dtype)
-    return fg.random.Normal(mean, std).sample()
+    return fg.distributions.Normal(mean, std).sample()
+
+
+def _number_mean(mean, std=1.0, *_, **__):
+    if not isinstance(std, fg.Tensor):
+        raise LeftOut("a normal distribution of two numbers and a shape: random.normal")
+    return fg.distributions.Normal(mean, std).sample()
+
+
+def _exponential(x, rate=1.0, **_):
+    return fg.distributions.Exponential(rate).sample(x.shape).astype(x.dtype)
 
 
 def _randn(*shape, dtype=None, **_):
@@ -33,37 +42,30 @@ def _randint_like(x, *args, dtype=None, **_):
     return fg.random.integers(low, high, x.shape, dtype=dtype or x.dtype)
 
 
-def _drawn(name, *parameters):
-    """An in-place sampler of torch: values of x's shape and dtype from a distribution."""
-
-    def call(x, *args, **kwargs):
-        values = [kwargs.get(p, a) for p, a in zip(parameters, [*args, None, None], strict=False)]
-        given = [1.0 if v is None else float(v) for v in values]
-        return getattr(fg.random, name)(*given).sample(x.shape).astype(x.dtype)
-
-    return loosely(call)
+def _cauchy(x, median=0.0, sigma=1.0, **_):
+    return fg.distributions.Cauchy(median, sigma).sample(x.shape).astype(x.dtype)
 
 
-def _multinomial(p, n, replacement=False, **_):
-    return fg.random.choice_of(p, n, replacement=replacement)
+def _geometric(x, p, **_):
+    return (fg.distributions.Geometric(p).sample(x.shape) + 1.0).astype(x.dtype)
 
 
-DROPOUT_OF_SELUS = "nn.functional.alpha_dropout"
+def _log_normal(x, mean=1.0, std=2.0, **_):
+    return fg.distributions.LogNormal(mean, std).sample(x.shape).astype(x.dtype)
+
 
 ENTRIES = {
     "normal": loosely(_normal),
-    "normal.number_mean": loosely(_normal),
+    "normal.number_mean": loosely(_number_mean),
     "normal.in_place": loosely(lambda x, mean=0.0, std=1.0: fg.random.normal(
         x.shape, mean=mean, std=std, dtype=x.dtype)),
     "uniform": loosely(lambda x, low=0.0, high=1.0, **_: fg.random.uniform(
         x.shape, low=low, high=high, dtype=x.dtype)),
-    "bernoulli": loosely(lambda p, **_: fg.random.Bernoulli(p).sample()),
-    "exponential": loosely(lambda x, rate=1.0, **_: fg.random.exponential(
-        x.shape, rate=rate, dtype=x.dtype)),
-    "cauchy": Absent("heavy tails: tan of a uniform angle says it"),
-    "geometric": Absent("not among the distributions yet"),
-    "log_normal": composed(lambda x, mean=1.0, std=2.0: fg.exp(
-        fg.random.normal(x.shape, mean=mean, std=std, dtype=x.dtype))),
+    "bernoulli": loosely(lambda p, **_: fg.distributions.Bernoulli(p).sample()),
+    "exponential": loosely(_exponential),
+    "cauchy": loosely(_cauchy),
+    "geometric": loosely(_geometric),
+    "log_normal": loosely(_log_normal),
     "randn": loosely(_randn),
     "randn_like": loosely(_like("normal")),
     "rand_like": loosely(_like("uniform")),

@@ -145,7 +145,7 @@ ENTRIES = {
     "sort": Entry(_sort, view=_sorted_values),
     "msort": Entry(lambda x: fg.sort(x, axis=0) if x.ndim else x),
     "argsort": Entry(_argsort),
-    "topk": Entry(_topk),
+    "topk": Entry(_topk, view=_sorted_values),
     "kthvalue": Entry(lambda x, k, dim=-1, keepdim=False: fg.kthvalue(
         x, k, axis=dim, keepdims=keepdim)),
     "median": MEDIAN,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.op import TensorLike, as_tensor, op
 from fieldgrad.engine.ops.layout import broadcast_to, permute_dims, reshape
 from fieldgrad.engine.ops.linalg.diagonals import diagonal
 from fieldgrad.engine.shapes import broadcast
@@ -87,7 +87,7 @@ def einsum(subscripts: str, *arrays: TensorLike) -> Tensor:
     terms = inputs.split(",")
     if len(terms) != len(arrays):
         raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} arrays, {len(arrays)} given.")
-    tensors = [a if isinstance(a, Tensor) else Tensor(a) for a in arrays]
+    tensors = [as_tensor(a) for a in arrays]
     if "..." in subscripts:
         terms, output, tensors = _name_further_axes(subscripts, terms, output, tensors)
         arrow = arrow or "->"
@@ -181,7 +181,7 @@ def multi_dot(arrays: Sequence[TensorLike], /) -> Tensor:
     >>> fg.linalg.multi_dot([row, matrix, column]).tolist()
     [[9.0]]
     """
-    tensors = [a if isinstance(a, Tensor) else Tensor(a) for a in arrays]
+    tensors = [as_tensor(a) for a in arrays]
     inner = [t.shape for t in tensors[1:-1]]
     if len(tensors) < 2 or any(len(s) != 2 for s in inner):
         raise ShapeError(

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import TensorLike
+from fieldgrad.engine.op import TensorLike, as_tensor
 from fieldgrad.engine.ops.layout import permute_dims, reshape, stack
 from fieldgrad.engine.ops.reduce import sum
 
@@ -65,7 +65,7 @@ def diagonal(x: TensorLike, /, *, offset: int = 0) -> Tensor:
     >>> fg.linalg.diagonal(fg.tensor([[1, 2], [3, 4]])).tolist()
     [1, 4]
     """
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f"diagonal: x has shape {x.shape}; expected at least two axes.")
     m, n = x.shape[-2:]
@@ -125,7 +125,7 @@ def vander(x: TensorLike, /, n: int | None = None) -> Tensor:
     >>> fg.linalg.vander(fg.tensor([2, 3])).tolist()
     [[1, 2], [1, 3]]
     """
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = as_tensor(x)
     column = x * 0 + 1
     columns = []
     for _ in range(x.shape[-1] if n is None else n):

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError, ShapeError
-from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.op import TensorLike, as_tensor, op
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.complex import conj
 from fieldgrad.engine.ops.elementary import log
@@ -37,6 +38,13 @@ __all__ = [
     "tensorinv",
     "tensorsolve",
 ]
+
+
+class SlogdetResult(NamedTuple):
+    """Sign and logarithm of the absolute value of `slogdet`."""
+
+    sign: Tensor
+    logabsdet: Tensor
 
 
 def refuse_complex(name: str, x: Tensor) -> None:
@@ -266,7 +274,18 @@ def _over_matrix(x: Tensor) -> Tensor:
     shape=shapes.slogdet,
     samples=samples.regular_matrices,
 )
-def slogdet(x: TensorLike, /):
+def slogdet_parts(x: TensorLike, /):
+    """What `slogdet` calls: a tuple of sign and logarithm."""
+
+
+@slogdet_parts.vjp
+def _(gs, x):
+    if gs[1] is None:
+        return x * 0.0
+    return _over_matrix(gs[1]) * matrix_transpose(inv(x))
+
+
+def slogdet(x: TensorLike, /) -> SlogdetResult:
     """Sign, and logarithm of the absolute value, of the determinant; never overflows.
 
     Parameters
@@ -276,23 +295,18 @@ def slogdet(x: TensorLike, /):
 
     Returns
     -------
-    tuple of Tensor
-        Sign, -1, 0 or 1, and logarithm, -∞ for a singular matrix; both of shape (…).
+    SlogdetResult
+        Named tuple of the sign, -1, 0 or 1, and logabsdet, -∞ for a singular matrix; both of shape
+        (…).
 
     Examples
     --------
     >>> import fieldgrad.engine as fg
-    >>> sign, log = fg.linalg.slogdet(fg.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    >>> sign.item(), round(log.item(), 4)
+    >>> sign, logabsdet = fg.linalg.slogdet(fg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> sign.item(), round(logabsdet.item(), 4)
     (-1.0, 0.6931)
     """
-
-
-@slogdet.vjp
-def _(gs, x):
-    if gs[1] is None:
-        return x * 0.0
-    return _over_matrix(gs[1]) * matrix_transpose(inv(x))
+    return SlogdetResult(*slogdet_parts(x))
 
 
 def logdet(x: TensorLike, /) -> Tensor:
@@ -481,7 +495,7 @@ def matrix_power(x: TensorLike, n: int, /) -> Tensor:
     >>> fg.linalg.matrix_power(fg.tensor([[1.0, 1.0], [0.0, 1.0]]), 5).tolist()
     [[1.0, 5.0], [0.0, 1.0]]
     """
-    base = x if isinstance(x, Tensor) else Tensor(x)
+    base = as_tensor(x)
     shapes.square(base.shape)
     if n == 0:
         identity = Tensor(np.eye(base.shape[-1], dtype=base.dtype))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fieldgrad.engine import shapes
-from fieldgrad.engine._core import DEFAULT_FLOAT, Tensor
+from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import TensorLike
+from fieldgrad.engine.op import TensorLike, as_tensor
 from fieldgrad.engine.ops.arithmetic import abs, not_equal, sqrt, square, where
 from fieldgrad.engine.ops.elementary import power
 from fieldgrad.engine.ops.layout import moveaxis, reshape
@@ -57,7 +57,7 @@ def vector_norm(
     >>> fg.linalg.vector_norm(fg.tensor([3.0, -4.0])).item()
     5.0
     """
-    x = _floating(x)
+    x = as_tensor(x, floating=True)
     axes = shapes.normalize_axes(axis, x.ndim, "vector_norm")
     if ord == 0:
         return sum(not_equal(x, 0).astype(_real(x)), axis=axes, keepdims=keepdims)
@@ -114,7 +114,7 @@ def matrix_norm(
     >>> fg.linalg.matrix_norm(fg.tensor([[3.0, 0.0], [0.0, -4.0]]), ord="nuc").item()
     7.0
     """
-    x = _floating(x)
+    x = as_tensor(x, floating=True)
     if x.ndim < 2:
         raise ShapeError(f"matrix_norm: x has shape {x.shape}; expected at least two axes.")
     if ord in ("fro", None):
@@ -169,7 +169,7 @@ def norm(
     >>> fg.linalg.norm(fg.tensor([[1.0, 2.0], [-3.0, 4.0]]), 1).item()
     6.0
     """
-    x = _floating(x)
+    x = as_tensor(x, floating=True)
     axes = shapes.normalize_axes(axis, x.ndim, "norm")
     if ord is None:
         return vector_norm(x, axis=axes, keepdims=keepdims)
@@ -212,7 +212,7 @@ def cond(x: TensorLike, /, p: float | str | None = None) -> Tensor:
     >>> fg.linalg.cond(fg.tensor([[2.0, 0.0], [0.0, 0.5]])).item()
     4.0
     """
-    x = _floating(x)
+    x = as_tensor(x, floating=True)
     if p in (None, 2, -2):
         values = svdvals(x)
         largest, smallest = values[..., 0], values[..., -1]
@@ -242,7 +242,7 @@ def matrix_rank(x: TensorLike, /, *, rtol: float | TensorLike | None = None) -> 
     >>> fg.linalg.matrix_rank(fg.tensor([[1.0, 2.0], [2.0, 4.0]])).item()
     1
     """
-    values = svdvals(_floating(x).detach()).data
+    values = svdvals(as_tensor(x, floating=True).detach()).data
     limit = np.asarray(
         np.max(np.shape(x)[-2:]) * np.finfo(values.dtype).eps
         if rtol is None
@@ -252,12 +252,6 @@ def matrix_rank(x: TensorLike, /, *, rtol: float | TensorLike | None = None) -> 
     )
     largest = values.max(axis=-1, keepdims=True, initial=0.0)
     return Tensor(np.asarray((values > largest * limit[..., None]).sum(axis=-1)))
-
-
-def _floating(x: TensorLike) -> Tensor:
-    """A tensor of a floating or complex dtype."""
-    x = x if isinstance(x, Tensor) else Tensor(x)
-    return x if x.dtype.kind in "fc" else x.astype(DEFAULT_FLOAT)
 
 
 def _real(x: Tensor) -> np.dtype:

@@ -9,7 +9,7 @@ import numpy as np
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.op import TensorLike, as_tensor, op
 from fieldgrad.engine.ops.arithmetic import multiply
 from fieldgrad.engine.ops.complex import conj
 from fieldgrad.engine.ops.layout import (
@@ -184,7 +184,7 @@ def vecdot(x: TensorLike, y: TensorLike, /, *, axis: int = -1) -> Tensor:
     >>> fg.vecdot(fg.tensor([1.0, 2.0]), fg.tensor([3.0, 4.0])).item()
     11.0
     """
-    x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
+    x, y = as_tensor(x), as_tensor(y)
     normalize_axes(axis, x.ndim, "vecdot")
     normalize_axes(axis, y.ndim, "vecdot")
     x, y = moveaxis(x, axis, -1), moveaxis(y, axis, -1)
@@ -227,7 +227,7 @@ def tensordot(
     >>> fg.tensordot(fg.tensor([[1.0, 2.0]]), fg.tensor([[3.0], [4.0]]), axes=1).tolist()
     [[11.0]]
     """
-    x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
+    x, y = as_tensor(x), as_tensor(y)
     if isinstance(axes, int):
         of_x: Sequence[int] = range(x.ndim - axes, x.ndim)
         of_y: Sequence[int] = range(axes)
@@ -270,7 +270,7 @@ def kron(x: TensorLike, y: TensorLike, /) -> Tensor:
     >>> fg.linalg.kron(fg.tensor([1, 10]), fg.tensor([1, 2])).tolist()
     [1, 2, 10, 20]
     """
-    x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
+    x, y = as_tensor(x), as_tensor(y)
     ndim = builtins.max(x.ndim, y.ndim)
     shape_x = (1,) * (ndim - x.ndim) + x.shape
     shape_y = (1,) * (ndim - y.ndim) + y.shape
@@ -305,7 +305,7 @@ def cross(x: TensorLike, y: TensorLike, /, *, axis: int = -1) -> Tensor:
     >>> fg.linalg.cross(fg.tensor([1, 0, 0]), fg.tensor([0, 1, 0])).tolist()
     [0, 0, 1]
     """
-    x, y = (t if isinstance(t, Tensor) else Tensor(t) for t in (x, y))
+    x, y = as_tensor(x), as_tensor(y)
     for name, t in (("x", x), ("y", y)):
         (a,) = normalize_axes(axis, t.ndim, "cross")
         if t.shape[a] != 3:

@@ -4,7 +4,7 @@ import math
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError
-from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.op import TensorLike, as_tensor, op
 from fieldgrad.engine.ops.elementary import exp, log
 from fieldgrad.engine.ops.special.entropies import xlogy
 from fieldgrad.engine.samples import (
@@ -128,7 +128,7 @@ def multigammaln(x: TensorLike, d: int, /) -> Tensor:
     >>> round(fg.special.multigammaln(fg.tensor(2.0), 2).item(), 5)
     0.45158
     """
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = as_tensor(x, floating=True)
     total = gammaln(x) + d * (d - 1) / 4 * math.log(math.pi)
     for i in range(1, d):
         total = total + gammaln(x - i / 2)

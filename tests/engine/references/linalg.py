@@ -45,7 +45,7 @@ REFERENCES = {
     "inv": np.linalg.inv,
     "det": np.linalg.det,
     "cofactors": lambda x: np.linalg.det(x)[..., None, None] * np.linalg.inv(x).swapaxes(-1, -2),
-    "slogdet": np.linalg.slogdet,
+    "slogdet_parts": np.linalg.slogdet,
     "pinv": lambda x, rtol=None: np.linalg.pinv(x, rtol=rtol),
     "lstsq": _lstsq,
     "expm": lambda x: _of_batch(scipy.linalg.expm, x),
