@@ -13,11 +13,9 @@ FLOORS = [
     "engine._core engine.device engine.config engine.memory",
     "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd"
     " engine.trees engine.transforms engine.batching engine.profiler",
-    " engine.onnx",
     "engine.nn engine.optim engine.data engine.distributions engine.trace engine.compile"
-    "engine.nn engine.optim engine.data engine.trace engine.compile engine.onnx",
+    " engine.onnx",
     "engine.train engine.schema engine.recipe engine.field engine.checkpoint engine.interop",
-    "engine.train engine.schema engine.recipe engine.field engine.checkpoint",
     "engine",  # the package itself: the list of public names
     "engine.testing engine.cli engine.numpy_calls shared_models",
     "neuro physics chem",
