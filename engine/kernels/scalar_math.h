@@ -12,6 +12,10 @@
 
 FG_INLINE float bits_to_f32(int32_t i) { float f; memcpy(&f, &i, 4); return f; }
 FG_INLINE int32_t f32_to_bits(float f) { int32_t i; memcpy(&i, &f, 4); return i; }
+/* 2^e; unsigned, because for NaN e is anything. */
+FG_INLINE float power_of_two_f32(int32_t e) {
+  return bits_to_f32((int32_t)(((uint32_t)e + 127u) << 23));
+}
 
 /* e^x: x = r ln 2 + f, |f| <= ln 2 / 2, polynomial of degree 6 in f (coefficients: Taylor, refined
  * for the interval), scaled by 2^r in two steps so that results down to the subnormals are right.
@@ -30,7 +34,7 @@ FG_INLINE float exp_f32(float x) {
   p = p * f + 5.0000000e-1f;
   p = p * f * f + f + 1.0f;
   int32_t i = (int32_t)r, half = i >> 1;
-  p = p * bits_to_f32((half + 127) << 23) * bits_to_f32((i - half + 127) << 23);
+  p = p * power_of_two_f32(half) * power_of_two_f32(i - half);
   return x != x ? x : p;
 }
 FG_INLINE double exp_f64(double x) { return exp(x); }
@@ -48,7 +52,7 @@ FG_INLINE float decay_f32(float x) {
   p = p * f + 1.6666517e-1f;
   p = p * f + 5.0000000e-1f;
   p = p * f * f + f + 1.0f;
-  p = p * bits_to_f32(((int32_t)r + 127) << 23);
+  p = p * power_of_two_f32((int32_t)r);
   return x < -87.0f ? 0.0f : p;
 }
 FG_INLINE double decay_f64(double x) { return exp(x); }
@@ -233,7 +237,7 @@ FG_INLINE float pow_f32(float x, float y) {
   e = e * f + 1.0;
   e = e * f + 1.0;
   int32_t n = (int32_t)k, half = n >> 1;
-  float r = (float)e * bits_to_f32((half + 127) << 23) * bits_to_f32((n - half + 127) << 23);
+  float r = (float)e * power_of_two_f32(half) * power_of_two_f32(n - half);
   float whole = rintf(y), pair = rintf(0.5f * y) * 2.0f;
   r = x < 0.0f && pair != y ? -r : r;
   return x < 0.0f && whole != y ? NAN : r;
