@@ -7,6 +7,7 @@ adaptive  RMSprop, Adagrad
 muon      Muon
 lbfgs     LBFGS, whose step evaluates the loss itself
 averages  EMA, Lookahead
+plateau   ReduceOnPlateau
 clip      clip_grad_norm, clip_grad_value
 
 SGD, Adam and AdamW change all parameters in one call of a kernel that passes over the memory once;
@@ -22,6 +23,7 @@ from fieldgrad.engine.optim.clip import clip_grad_norm, clip_grad_value
 from fieldgrad.engine.optim.descent import SGD, Lion
 from fieldgrad.engine.optim.lbfgs import LBFGS
 from fieldgrad.engine.optim.muon import Muon
+from fieldgrad.engine.optim.plateau import ReduceOnPlateau
 
 __all__ = [
     "EMA",
@@ -37,6 +39,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "ReduceOnPlateau",
     "clip_grad_norm",
     "clip_grad_value",
 ]

@@ -17,6 +17,7 @@ from fieldgrad.engine.train.callbacks import (
     EarlyStop,
     EMAWeights,
     GradientClip,
+    PlateauLR,
     SaveOnSignal,
     ScheduleLR,
     StopOnNaN,
@@ -28,9 +29,12 @@ from fieldgrad.engine.train.metrics import Accuracy, Dice, Mean
 from fieldgrad.engine.train.schedules import (
     constant,
     cosine,
+    cosine_restarts,
+    exponential,
     one_cycle,
     one_cycle_momentum,
     poly,
+    stairs,
     warmup,
 )
 from fieldgrad.engine.train.state import load_weights
@@ -49,6 +53,7 @@ __all__ = [
     "GradientClip",
     "Learner",
     "Mean",
+    "PlateauLR",
     "Progress",
     "SaveOnSignal",
     "ScheduleLR",
@@ -56,9 +61,12 @@ __all__ = [
     "TensorBoardLog",
     "constant",
     "cosine",
+    "cosine_restarts",
+    "exponential",
     "load_weights",
     "one_cycle",
     "one_cycle_momentum",
     "poly",
+    "stairs",
     "warmup",
 ]

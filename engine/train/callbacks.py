@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.engine.errors import FieldgradError, RecipeError, suggest
-from fieldgrad.engine.optim import EMA, clip_grad_norm
+from fieldgrad.engine.optim import EMA, ReduceOnPlateau, clip_grad_norm
 from fieldgrad.engine.train import state
 from fieldgrad.engine.train.events import Callback, CancelFit
 from fieldgrad.engine.train.learner import Learner
@@ -23,6 +23,7 @@ __all__ = [
     "EMAWeights",
     "EarlyStop",
     "GradientClip",
+    "PlateauLR",
     "SaveOnSignal",
     "ScheduleLR",
     "StopOnNaN",
@@ -183,6 +184,76 @@ class EarlyStop(Callback):
         if len(rows) - best >= self.patience:
             value = rows[best - 1].get(self.monitor, math.nan)
             raise CancelFit(f"{self.monitor} was best in epoch {best} ({value:.4g})")
+
+
+class PlateauLR(Callback):
+    """Lower the learning rate when a value stops getting better; see `optim.ReduceOnPlateau`.
+
+    Parameters
+    ----------
+    monitor : str, default "valid_loss"
+        A column of the learner's history.
+    factor : float, default 0.1
+        What the rate is multiplied by.
+    patience : int, default 10
+        Number of epochs without a new best value that are let pass.
+    threshold : float, default 1e-4
+        By how much a value must be better than the best, relative to it.
+    cooldown : int, default 0
+        Number of epochs after a change in which none is counted.
+    min_lr : float, default 0
+        Lowest rate.
+    higher_is_better : bool, default False
+        Whether the value is one such as Dice, or one such as a loss.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "valid_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        higher_is_better: bool = False,
+    ) -> None:
+        self.monitor = monitor
+        self._settings: dict[str, Any] = {
+            "factor": factor,
+            "patience": patience,
+            "threshold": threshold,
+            "cooldown": cooldown,
+            "min_lr": min_lr,
+            "higher_is_better": higher_is_better,
+        }
+        self._plateau: ReduceOnPlateau | None = None
+        self._state: dict[str, NDArray[Any]] = {}
+        self._seen = 0
+
+    def before_epoch(self, learner: Learner) -> None:
+        """Take note of the epochs that are over."""
+        if self._plateau is None:
+            self._plateau = ReduceOnPlateau(learner.optimizer, **self._settings)
+            if self._state:
+                self._plateau.load_state_dict(self._state)
+        if learner.history:  # refuses a column that does not exist
+            best_epoch(learner.history, self.monitor, higher_is_better=False)
+        for row in learner.history[self._seen :]:
+            self._plateau.step(row.get(self.monitor, math.nan))
+        self._seen = len(learner.history)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Give what was noted."""
+        if self._plateau is None:
+            return {}
+        return {**self._plateau.state_dict(), "seen": np.asarray(self._seen)}
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Continue from what `state_dict` gave."""
+        if "seen" in state:
+            self._seen = int(state["seen"])
+            self._state = {"plateau": state["plateau"]}
 
 
 class StopOnNaN(Callback):

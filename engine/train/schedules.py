@@ -5,12 +5,23 @@ Each gives the factor by which the optimizer's learning rate is multiplied; opti
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from fieldgrad.engine.errors import RecipeError
 
-__all__ = ["Schedule", "constant", "cosine", "one_cycle", "one_cycle_momentum", "poly", "warmup"]
+__all__ = [
+    "Schedule",
+    "constant",
+    "cosine",
+    "cosine_restarts",
+    "exponential",
+    "one_cycle",
+    "one_cycle_momentum",
+    "poly",
+    "stairs",
+    "warmup",
+]
 
 Schedule: TypeAlias = Callable[[float], float]
 
@@ -85,6 +96,101 @@ def cosine(progress: float, final: float = 0.0) -> float:
     (1.0, 0.5, 0.1)
     """
     return _between(1.0, final, progress)
+
+
+def cosine_restarts(
+    progress: float, cycles: int = 3, growth: float = 2.0, final: float = 0.0
+) -> float:
+    """Fall along half a cosine wave again and again.
+
+    Parameters
+    ----------
+    progress : float
+        Part of the run that is done, in [0, 1].
+    cycles : int, default 3
+        Number of falls.
+    growth : float, default 2
+        By how much longer each is than the one before.
+    final : float, default 0
+        Factor at the end of each.
+
+    Returns
+    -------
+    float
+        The factor, 1 at the beginning of each fall.
+
+    References
+    ----------
+    Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017,
+    arXiv:1608.03983, eq. 5 and section 3.
+
+    Examples
+    --------
+    >>> cosine_restarts(0.0, cycles=2, growth=1.0), cosine_restarts(0.5, cycles=2, growth=1.0)
+    (1.0, 1.0)
+    >>> cosine_restarts(0.25, cycles=2, growth=1.0), cosine_restarts(1.0, cycles=2, growth=1.0)
+    (0.5, 0.0)
+    """
+    if cycles < 1 or growth <= 0:
+        raise RecipeError(
+            f"cosine_restarts: cycles is {cycles}, growth is {growth}; expected cycles >= 1 and "
+            "growth > 0."
+        )
+    lengths = [growth**i for i in range(cycles)]
+    left = progress * math.fsum(lengths)
+    for length in lengths[:-1]:
+        if left < length:
+            return cosine(left / length, final)
+        left -= length
+    return cosine(min(left / lengths[-1], 1.0), final)
+
+
+def exponential(progress: float, final: float = 0.01) -> float:
+    """Fall by equal factors in equal times.
+
+    Parameters
+    ----------
+    progress : float
+        Part of the run that is done, in [0, 1].
+    final : float, default 0.01
+        Factor at the end, positive.
+
+    Returns
+    -------
+    float
+        ``final ** progress``.
+
+    Examples
+    --------
+    >>> exponential(0.0), round(exponential(0.5), 6), exponential(1.0)
+    (1.0, 0.1, 0.01)
+    """
+    return final**progress
+
+
+def stairs(progress: float, at: Sequence[float] = (0.5, 0.75), factor: float = 0.1) -> float:
+    """Fall by a factor at given times.
+
+    Parameters
+    ----------
+    progress : float
+        Part of the run that is done, in [0, 1].
+    at : sequence of float, default (0.5, 0.75)
+        When to fall.
+    factor : float, default 0.1
+        By what.
+
+    Returns
+    -------
+    float
+        ``factor`` to the power of how many of these times are reached.
+
+    Examples
+    --------
+    >>> stairs(0.4), stairs(0.5)
+    (1.0, 0.1)
+    """
+    return float(factor ** sum(progress >= time for time in at))
 
 
 def one_cycle(

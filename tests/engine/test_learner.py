@@ -24,6 +24,7 @@ from fieldgrad.engine.train.callbacks import (
     EarlyStop,
     EMAWeights,
     GradientClip,
+    PlateauLR,
     SaveOnSignal,
     ScheduleLR,
     StopOnNaN,
@@ -330,6 +331,16 @@ def test_early_stop_waits_for_its_patience(caplog):
 def test_early_stop_names_unknown_columns():
     with pytest.raises(RecipeError, match=r"'valid_los', .* did you mean 'valid_loss'"):
         make(EarlyStop(monitor="valid_los")).fit("3 epochs")
+
+
+def test_a_plateau_lowers_the_rate_and_names_unknown_columns():
+    learner = make(PlateauLR(patience=1), optimizer=lambda p: SGD(p, lr=1e-20))  # never better
+    learner.optimizer.lr = 1.0
+    learner.callbacks.insert(0, At("before_step", lambda learner: learner.optimizer.zero_grad()))
+    learner.fit("5 epochs")
+    assert learner.optimizer.lr == pytest.approx(0.1)  # before epoch 4, the third without a best
+    with pytest.raises(RecipeError, match="did you mean 'valid_loss'"):
+        make(PlateauLR("valid_los")).fit("3 epochs")
 
 
 def test_best_epoch_ignores_nan_and_takes_the_first():

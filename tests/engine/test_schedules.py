@@ -3,14 +3,19 @@ from functools import partial
 import numpy as np
 import pytest
 
+from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import RecipeError
+from fieldgrad.engine.optim import SGD, ReduceOnPlateau
 from fieldgrad.engine.train.budget import Plan
 from fieldgrad.engine.train.schedules import (
     constant,
     cosine,
+    cosine_restarts,
+    exponential,
     one_cycle,
     one_cycle_momentum,
     poly,
+    stairs,
     warmup,
 )
 
@@ -19,7 +24,17 @@ PROGRESS = np.linspace(0, 1, 101)
 
 @pytest.mark.parametrize(
     "schedule",
-    [constant, poly, cosine, one_cycle, partial(warmup, schedule=poly), partial(poly, power=2)],
+    [
+        constant,
+        poly,
+        cosine,
+        cosine_restarts,
+        exponential,
+        stairs,
+        one_cycle,
+        partial(warmup, schedule=poly),
+        partial(poly, power=2),
+    ],
 )
 def test_factors_stay_between_zero_and_one(schedule):
     values = [schedule(t) for t in PROGRESS]
@@ -114,3 +129,70 @@ def test_a_restored_plan_goes_on_alike():
         p.update(60, 60.0)
     assert other.total_steps == plan.total_steps
     assert other.decisions == plan.decisions
+
+
+def torch_factors(make, n_steps):
+    """Learning rates of a PyTorch schedule that starts from 1."""
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
+    schedule = make(torch.optim.lr_scheduler, optimizer)
+    rates = []
+    for _ in range(n_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def test_schedules_are_those_of_pytorch():
+    for ours, make, n_steps, total in (
+        (cosine, lambda s, o: s.CosineAnnealingLR(o, 50), 51, 50),
+        (poly, lambda s, o: s.PolynomialLR(o, 50, power=0.9), 51, 50),
+        (cosine_restarts, lambda s, o: s.CosineAnnealingWarmRestarts(o, 10, 2), 70, 70),
+        (exponential, lambda s, o: s.ExponentialLR(o, 0.01 ** (1 / 50)), 51, 50),
+        (stairs, lambda s, o: s.MultiStepLR(o, [24, 36]), 48, 48),
+        (
+            # PyTorch reaches the top at step 0.25 · 101 - 1, and the end at the last step.
+            partial(one_cycle, warmup=24.25 / 100),
+            lambda s, o: s.OneCycleLR(
+                o, 1.0, 101, pct_start=0.25, div_factor=25, final_div_factor=4000
+            ),
+            101,
+            100,
+        ),
+    ):
+        want = torch_factors(make, n_steps)
+        got = [ours(step / total) for step in range(n_steps)]
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+def test_warmup_before_a_cosine_follows_its_formula():
+    for step in range(101):
+        want = step / 20 if step < 20 else (1 + np.cos(np.pi * (step - 20) / 80)) / 2
+        assert warmup(step / 100, cosine, fraction=0.2) == pytest.approx(want, abs=1e-12)
+
+
+def test_impossible_restarts_are_refused():
+    with pytest.raises(RecipeError, match="cycles >= 1"):
+        cosine_restarts(0.5, cycles=0)
+
+
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_a_plateau_lowers_the_rate_as_in_pytorch(higher_is_better):
+    torch = pytest.importorskip("torch")
+    values = np.abs(np.random.default_rng(0).normal(size=200)).cumsum() / np.arange(1, 201)
+    theirs = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    mode = "max" if higher_is_better else "min"
+    settings = {"factor": 0.5, "patience": 3, "cooldown": 2, "min_lr": 0.01}
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, mode, **settings)
+    ours = SGD([Tensor([0.0], requires_grad=True)], lr=1.0)
+    plateau = ReduceOnPlateau(ours, **settings, higher_is_better=higher_is_better)
+    for step, value in enumerate(values):
+        schedule.step(value)
+        plateau.step(value)
+        assert ours.lr == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-10)
+        if step == 50:
+            other = ReduceOnPlateau(ours, **settings, higher_is_better=higher_is_better)
+            other.load_state_dict(plateau.state_dict())
+            plateau = other
+    assert ours.lr < 1
