@@ -252,8 +252,8 @@ def profile(trace: str | os.PathLike[str] | None = None) -> Iterator[Profile]:
     -----
     Measuring costs some microseconds per call, which count as time between the ops. Bytes are those
     of inputs and outputs; arithmetic is counted for elementwise ops (one per element), reductions
-    and sums of products. A gradient rule written in ops shows up as these ops, and with its own time as
-    "backward of" its op; one that calls kernels shows up there with all of its time.
+    and sums of products. A gradient rule written in ops shows up as these ops, and with its own
+    time as "backward of" its op; one that calls kernels shows up there with all of its time.
 
     Examples
     --------

@@ -8,6 +8,10 @@ from fieldgrad.engine.device.table import Array, Table, arrays_out
 __all__ = ["KERNELS"]
 
 
+def _multiply_or_zero(x: Array, y: Array) -> Array:
+    return np.where(x == 0, x, x * y)
+
+
 def _divide_or_zero(x: Array, y: Array) -> Array:
     return np.where(x == 0, x, x / y)
 
@@ -50,6 +54,7 @@ KERNELS: Table = {
             "isnan": np.isnan,
             "isfinite": np.isfinite,
             "where": np.where,
+            "multiply_or_zero": _multiply_or_zero,
             "divide_or_zero": _divide_or_zero,
             "erf": None,
             "sigmoid": None,

@@ -39,12 +39,13 @@
   OP(maximum, x > y || x != x ? x : y) \
   OP(minimum, x < y || x != x ? x : y) \
   OP(leaky_relu_grad, y > 0 ? x : p * x) \
-  OP(elu_grad, y > 0 ? x : x * (y + p)) \
-  OP(tanh_grad, x * (1 - y * y)) \
-  OP(sigmoid_grad, x * (y * (1 - y))) \
-  OP(softplus_grad, x * M(sigmoid)(y)) \
-  OP(silu_grad, x * M(silu_slope)(y)) \
-  OP(gelu_grad, x * (M(normal)(y) + y * M(normal_density)(y))) \
+  OP(elu_grad, y > 0 || x == 0 ? x : x * (y + p)) \
+  OP(tanh_grad, x == 0 ? 0 : x * (1 - y * y)) \
+  OP(sigmoid_grad, x == 0 ? 0 : x * (y * (1 - y))) \
+  OP(softplus_grad, x == 0 ? 0 : x * M(sigmoid)(y)) \
+  OP(silu_grad, x == 0 ? 0 : x * M(silu_slope)(y)) \
+  OP(gelu_grad, x == 0 ? 0 : x * (M(normal)(y) + y * M(normal_density)(y))) \
+  OP(multiply_or_zero, x == 0 ? 0 : x * y) \
   OP(divide_or_zero, x == 0 ? 0 : x / y) \
   OP(binary_cross_entropy, M(softplus)(x) - x * y)
 

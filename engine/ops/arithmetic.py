@@ -45,7 +45,8 @@ def multiply(x: TensorLike, y: TensorLike, /):
 
 @multiply.vjp
 def _(g, x, y, needs):
-    return g * y if needs[0] else None, g * x if needs[1] else None
+    gx = multiply_or_zero(g, y) if needs[0] else None
+    return gx, multiply_or_zero(g, x) if needs[1] else None
 
 
 @op(kernel="divide", floating=True, samples=pairs)
@@ -55,8 +56,8 @@ def divide(x: TensorLike, y: TensorLike, /):
 
 @divide.vjp
 def _(g, out, y, needs):
-    gx = g / y
-    return gx, -gx * out if needs[1] else None
+    gx = divide_or_zero(g, y)
+    return gx, -multiply_or_zero(gx, out) if needs[1] else None
 
 
 @op(kernel="floor_divide", samples=positive_pairs)
@@ -77,7 +78,7 @@ def remainder(x: TensorLike, y: TensorLike, /):
 
 @remainder.vjp
 def _(g, x, y, needs):
-    return g, -g * floor_divide(x, y) if needs[1] else None
+    return g, multiply_or_zero(-g, floor_divide(x, y)) if needs[1] else None
 
 
 @op(kernel="fmod", samples=positive_pairs)
@@ -87,7 +88,7 @@ def fmod(x: TensorLike, y: TensorLike, /):
 
 @fmod.vjp
 def _(g, x, y, needs):
-    return g, -g * trunc(divide(x, y)) if needs[1] else None
+    return g, multiply_or_zero(-g, trunc(divide(x, y))) if needs[1] else None
 
 
 @op(kernel="maximum", samples=pairs)
@@ -156,7 +157,8 @@ def abs(x: TensorLike, /):
 @abs.vjp
 def _(g, x):
     # The sign of complex numbers has no rule of its own.
-    return g * (conj(divide_or_zero(x, abs(x))) if x.dtype.kind == "c" else sign(x))
+    slope = conj(divide_or_zero(x, abs(x))) if x.dtype.kind == "c" else sign(x)
+    return multiply_or_zero(g, slope)
 
 
 @op(kernel="sign", samples=reals)
@@ -185,7 +187,7 @@ def copysign(x: TensorLike, y: TensorLike, /):
 
 @copysign.vjp
 def _(g, x, y):
-    return g * copysign(sign(x), x * copysign(1.0, y)), g * 0.0
+    return multiply_or_zero(g, copysign(sign(x), x * copysign(1.0, y))), g * 0.0
 
 
 @op(kernel="nextafter", floating=True, samples=pairs, differentiable=False)
@@ -200,7 +202,7 @@ def square(x: TensorLike, /):
 
 @square.vjp
 def _(g, x):
-    return g * (x * 2.0)
+    return multiply_or_zero(g, x * 2.0)
 
 
 @op(kernel="sqrt", floating=True, samples=positives)
@@ -219,6 +221,17 @@ def _(g, out):
     return divide_or_zero(g * 0.5, out)
 
 
+@op(kernel="multiply_or_zero", samples=pairs)
+def multiply_or_zero(x: TensorLike, y: TensorLike, /):
+    """x · y, and 0 where x is 0 whatever y is: for gradients that a mask may have stopped."""
+
+
+@multiply_or_zero.vjp
+def _(g, x, y, needs):
+    gx = multiply_or_zero(g, y) if needs[0] else None
+    return gx, multiply_or_zero(g, x) if needs[1] else None
+
+
 @op(kernel="divide_or_zero", floating=True, samples=pairs)
 def divide_or_zero(x: TensorLike, y: TensorLike, /):
     """x / y, and 0 where x is 0 whatever y is: for gradients that a mask may have stopped."""
@@ -227,7 +240,7 @@ def divide_or_zero(x: TensorLike, y: TensorLike, /):
 @divide_or_zero.vjp
 def _(g, out, y, needs):
     gx = divide_or_zero(g, y)
-    return gx, -gx * out if needs[1] else None
+    return gx, where(out == 0, 0.0, -multiply_or_zero(gx, out)) if needs[1] else None
 
 
 @op(kernel="reciprocal", floating=True, samples=positives)
@@ -237,7 +250,7 @@ def reciprocal(x: TensorLike, /):
 
 @reciprocal.vjp
 def _(g, out):
-    return -g * out * out
+    return multiply_or_zero(-g, out * out)
 
 
 @op(

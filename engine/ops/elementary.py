@@ -5,7 +5,7 @@ import math
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import divide_or_zero, sqrt, where
+from fieldgrad.engine.ops.arithmetic import divide_or_zero, multiply_or_zero, sqrt, where
 from fieldgrad.engine.ops.complex import imag, real
 from fieldgrad.engine.samples import (
     above_one,
@@ -26,7 +26,7 @@ def exp(x: TensorLike, /):
 
 @exp.vjp
 def _(g, out):
-    return g * out
+    return multiply_or_zero(g, out)
 
 
 @op(kernel="expm1", floating=True, samples=reals)
@@ -36,7 +36,7 @@ def expm1(x: TensorLike, /):
 
 @expm1.vjp
 def _(g, out):
-    return g * (out + 1.0)
+    return multiply_or_zero(g, out + 1.0)
 
 
 @op(kernel="log", floating=True, samples=positives)
@@ -68,7 +68,7 @@ def power(x: TensorLike, y: TensorLike, /):
 
 @power.vjp
 def _(g, out, x, y, needs):
-    gx = g * where(y == 0, 0.0, y * power(x, y - 1)) if needs[0] else None
+    gx = multiply_or_zero(g, where(y == 0, 0.0, y * power(x, y - 1))) if needs[0] else None
     if not needs[1]:
         return gx, None
     if x.dtype.kind == "c":
@@ -76,7 +76,7 @@ def _(g, out, x, y, needs):
             "power: complex numbers have no gradient rule for the exponent; write exp(y * log(x))."
         )
     positive = x > 0
-    return gx, where(positive, g * out * log(where(positive, x, 1.0)), 0.0)
+    return gx, where(positive, multiply_or_zero(g, out * log(where(positive, x, 1.0))), 0.0)
 
 
 @op(kernel="log2", floating=True, samples=positives)
@@ -106,7 +106,7 @@ def exp2(x: TensorLike, /):
 
 @exp2.vjp
 def _(g, out):
-    return g * math.log(2.0) * out
+    return multiply_or_zero(g, math.log(2.0) * out)
 
 
 @op(kernel="logaddexp", floating=True, samples=pairs)
@@ -117,7 +117,7 @@ def logaddexp(x: TensorLike, y: TensorLike, /):
 @logaddexp.vjp
 def _(g, x, y):
     to_x = where(x == y, 0.5, sigmoid(x - y))  # equal infinities have no difference
-    return g * to_x, g * (1.0 - to_x)
+    return multiply_or_zero(g, to_x), multiply_or_zero(g, 1.0 - to_x)
 
 
 @op(kernel="log1p", floating=True, samples=positives)
@@ -127,7 +127,7 @@ def log1p(x: TensorLike, /):
 
 @log1p.vjp
 def _(g, x):
-    return g / (x + 1.0)
+    return divide_or_zero(g, x + 1.0)
 
 
 @op(kernel="sin", floating=True, samples=reals)
@@ -137,7 +137,7 @@ def sin(x: TensorLike, /):
 
 @sin.vjp
 def _(g, x):
-    return g * cos(x)
+    return multiply_or_zero(g, cos(x))
 
 
 @op(kernel="cos", floating=True, samples=reals)
@@ -147,7 +147,7 @@ def cos(x: TensorLike, /):
 
 @cos.vjp
 def _(g, x):
-    return -g * sin(x)
+    return multiply_or_zero(-g, sin(x))
 
 
 @op(kernel="tan", floating=True, samples=fractions)
@@ -157,7 +157,7 @@ def tan(x: TensorLike, /):
 
 @tan.vjp
 def _(g, out):
-    return g * (1.0 + out * out)
+    return multiply_or_zero(g, 1.0 + out * out)
 
 
 @op(kernel="asin", floating=True, samples=fractions)
@@ -188,7 +188,7 @@ def atan(x: TensorLike, /):
 
 @atan.vjp
 def _(g, x):
-    return g / (1.0 + x * x)
+    return divide_or_zero(g, 1.0 + x * x)
 
 
 @op(kernel="atan2", floating=True, samples=pairs)
@@ -204,8 +204,10 @@ def atan2(x: TensorLike, y: TensorLike, /):
 @atan2.vjp
 def _(g, x, y, needs):
     r = hypot(x, y)
-    gx = g * divide_or_zero(divide_or_zero(y, r), r) if needs[0] else None
-    return gx, g * divide_or_zero(divide_or_zero(-x, r), r) if needs[1] else None
+    gx = multiply_or_zero(g, divide_or_zero(divide_or_zero(y, r), r)) if needs[0] else None
+    if not needs[1]:
+        return gx, None
+    return gx, multiply_or_zero(g, divide_or_zero(divide_or_zero(-x, r), r))
 
 
 @op(kernel="hypot", floating=True, samples=pairs)
@@ -215,8 +217,8 @@ def hypot(x: TensorLike, y: TensorLike, /):
 
 @hypot.vjp
 def _(g, out, x, y, needs):
-    gx = g * divide_or_zero(x, out) if needs[0] else None
-    return gx, g * divide_or_zero(y, out) if needs[1] else None
+    gx = multiply_or_zero(g, divide_or_zero(x, out)) if needs[0] else None
+    return gx, multiply_or_zero(g, divide_or_zero(y, out)) if needs[1] else None
 
 
 @op(kernel="sinh", floating=True, samples=reals)
@@ -226,7 +228,7 @@ def sinh(x: TensorLike, /):
 
 @sinh.vjp
 def _(g, x):
-    return g * cosh(x)
+    return multiply_or_zero(g, cosh(x))
 
 
 @op(kernel="cosh", floating=True, samples=reals)
@@ -236,7 +238,7 @@ def cosh(x: TensorLike, /):
 
 @cosh.vjp
 def _(g, x):
-    return g * sinh(x)
+    return multiply_or_zero(g, sinh(x))
 
 
 @op(kernel="asinh", floating=True, samples=reals)
@@ -246,7 +248,7 @@ def asinh(x: TensorLike, /):
 
 @asinh.vjp
 def _(g, x):
-    return g / sqrt(1.0 + x * x)
+    return divide_or_zero(g, sqrt(1.0 + x * x))
 
 
 @op(kernel="acosh", floating=True, samples=above_one)
@@ -287,7 +289,7 @@ def tanh_grad(g: Tensor, y: Tensor, /):
 
 @tanh_grad.vjp
 def _(d, g, y):
-    return tanh_grad(d, y), d * g * y * -2.0
+    return tanh_grad(d, y), multiply_or_zero(multiply_or_zero(d, g), y * -2.0)
 
 
 @op(kernel="erf", floating=True, samples=reals)
@@ -297,7 +299,7 @@ def erf(x: TensorLike, /):
 
 @erf.vjp
 def _(g, x):
-    return g * (2.0 / math.sqrt(math.pi)) * exp(-x * x)
+    return multiply_or_zero(g, (2.0 / math.sqrt(math.pi)) * exp(-x * x))
 
 
 @op(kernel="sigmoid", floating=True, samples=reals)
@@ -318,7 +320,7 @@ def sigmoid_grad(g: Tensor, y: Tensor, /):
 
 @sigmoid_grad.vjp
 def _(d, g, y):
-    return sigmoid_grad(d, y), d * g * (1.0 - 2.0 * y)
+    return sigmoid_grad(d, y), multiply_or_zero(multiply_or_zero(d, g), 1.0 - 2.0 * y)
 
 
 @op(kernel="softplus", floating=True, samples=reals)
@@ -339,7 +341,9 @@ def softplus_grad(g: Tensor, x: Tensor, /):
 
 @softplus_grad.vjp
 def _(d, g, x):
-    return softplus_grad(d, x), d * g * sigmoid_grad(1.0, sigmoid(x))
+    return softplus_grad(d, x), multiply_or_zero(
+        multiply_or_zero(d, g), sigmoid_grad(1.0, sigmoid(x))
+    )
 
 
 @op(kernel="silu", floating=True, samples=reals)
@@ -362,7 +366,9 @@ def silu_grad(g: Tensor, x: Tensor, /):
 @silu_grad.vjp
 def _(d, g, x):
     s = sigmoid(x)
-    return silu_grad(d, x), d * g * (s * (1.0 - s)) * (2.0 + x * (1.0 - 2.0 * s))
+    return silu_grad(d, x), multiply_or_zero(
+        multiply_or_zero(d, g), (s * (1.0 - s)) * (2.0 + x * (1.0 - 2.0 * s))
+    )
 
 
 @op(kernel="gelu", floating=True, samples=reals)
@@ -388,7 +394,9 @@ def gelu_grad(g: Tensor, x: Tensor, /):
 
 @gelu_grad.vjp
 def _(d, g, x):
-    return gelu_grad(d, x), d * g * _normal_density(x) * (2.0 - x * x)
+    return gelu_grad(d, x), multiply_or_zero(
+        multiply_or_zero(d, g), _normal_density(x) * (2.0 - x * x)
+    )
 
 
 def _normal_density(x: Tensor) -> Tensor:
@@ -500,7 +508,7 @@ def elu_grad(g: Tensor, y: Tensor, /, alpha: float = 1.0):
 
 @elu_grad.vjp
 def _(d, g, y, alpha):
-    return elu_grad(d, y, alpha=alpha), where(y > 0, 0.0, d * g)
+    return elu_grad(d, y, alpha=alpha), where(y > 0, 0.0, multiply_or_zero(d, g))
 
 
 def angle(x: Tensor, /) -> Tensor:

@@ -14,6 +14,7 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
 from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.ops.arithmetic import multiply_or_zero
 from fieldgrad.engine.ops.elementary import exp, sigmoid
 from fieldgrad.engine.ops.layout import expand_dims, moveaxis, stack
 from fieldgrad.engine.ops.reduce import sum
@@ -360,4 +361,4 @@ def binary_cross_entropy(logits: TensorLike, target: TensorLike, /):
 
 @binary_cross_entropy.vjp
 def _(g, logits, target):
-    return g * (sigmoid(logits) - target), -g * logits
+    return multiply_or_zero(g, sigmoid(logits) - target), multiply_or_zero(-g, logits)

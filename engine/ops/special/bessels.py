@@ -7,7 +7,7 @@ neighboring orders (Abramowitz and Stegun, "Handbook of Mathematical Functions",
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import sign
+from fieldgrad.engine.ops.arithmetic import multiply_or_zero, sign
 from fieldgrad.engine.samples import positives, reals, with_attributes
 
 __all__ = [
@@ -43,7 +43,7 @@ def j0(x: TensorLike, /):
 
 @j0.vjp
 def _(g, x):
-    return -g * j1(x)
+    return multiply_or_zero(-g, j1(x))
 
 
 @op(kernel="j1", floating=True, samples=reals)
@@ -53,7 +53,7 @@ def j1(x: TensorLike, /):
 
 @j1.vjp
 def _(g, x):
-    return g * 0.5 * (j0(x) - jv_of(x, v=2))
+    return multiply_or_zero(g, 0.5 * (j0(x) - jv_of(x, v=2)))
 
 
 @op(kernel="jv", floating=True, samples=with_attributes(positives, *ORDERS))
@@ -63,7 +63,7 @@ def jv_of(x: TensorLike, /, *, v: float):
 
 @jv_of.vjp
 def _(g, x, v):
-    return g * 0.5 * (jv_of(x, v=v - 1) - jv_of(x, v=v + 1))
+    return multiply_or_zero(g, 0.5 * (jv_of(x, v=v - 1) - jv_of(x, v=v + 1)))
 
 
 def jv(v: float, x: TensorLike, /) -> Tensor:
@@ -97,7 +97,7 @@ def y0(x: TensorLike, /):
 
 @y0.vjp
 def _(g, x):
-    return -g * y1(x)
+    return multiply_or_zero(-g, y1(x))
 
 
 @op(kernel="y1", floating=True, samples=positives)
@@ -107,7 +107,7 @@ def y1(x: TensorLike, /):
 
 @y1.vjp
 def _(g, x):
-    return g * 0.5 * (y0(x) - yv_of(x, v=2))
+    return multiply_or_zero(g, 0.5 * (y0(x) - yv_of(x, v=2)))
 
 
 @op(kernel="yv", floating=True, samples=with_attributes(positives, *ORDERS))
@@ -117,7 +117,7 @@ def yv_of(x: TensorLike, /, *, v: float):
 
 @yv_of.vjp
 def _(g, x, v):
-    return g * 0.5 * (yv_of(x, v=v - 1) - yv_of(x, v=v + 1))
+    return multiply_or_zero(g, 0.5 * (yv_of(x, v=v - 1) - yv_of(x, v=v + 1)))
 
 
 def yv(v: float, x: TensorLike, /) -> Tensor:
@@ -151,7 +151,7 @@ def i0(x: TensorLike, /):
 
 @i0.vjp
 def _(g, x):
-    return g * i1(x)
+    return multiply_or_zero(g, i1(x))
 
 
 @op(kernel="i1", floating=True, samples=reals)
@@ -161,7 +161,7 @@ def i1(x: TensorLike, /):
 
 @i1.vjp
 def _(g, x):
-    return g * 0.5 * (i0(x) + iv_of(x, v=2))
+    return multiply_or_zero(g, 0.5 * (i0(x) + iv_of(x, v=2)))
 
 
 @op(kernel="iv", floating=True, samples=with_attributes(positives, *ORDERS))
@@ -171,7 +171,7 @@ def iv_of(x: TensorLike, /, *, v: float):
 
 @iv_of.vjp
 def _(g, x, v):
-    return g * 0.5 * (iv_of(x, v=v - 1) + iv_of(x, v=v + 1))
+    return multiply_or_zero(g, 0.5 * (iv_of(x, v=v - 1) + iv_of(x, v=v + 1)))
 
 
 def iv(v: float, x: TensorLike, /) -> Tensor:
@@ -205,7 +205,7 @@ def i0e(x: TensorLike, /):
 
 @i0e.vjp
 def _(g, out, x):
-    return g * (i1e(x) - sign(x) * out)
+    return multiply_or_zero(g, i1e(x) - sign(x) * out)
 
 
 @op(kernel="i1e", floating=True, samples=reals)
@@ -215,7 +215,7 @@ def i1e(x: TensorLike, /):
 
 @i1e.vjp
 def _(g, out, x):
-    return g * (0.5 * (i0e(x) + ive_of(x, v=2)) - sign(x) * out)
+    return multiply_or_zero(g, 0.5 * (i0e(x) + ive_of(x, v=2)) - sign(x) * out)
 
 
 @op(kernel="ive", floating=True, samples=with_attributes(positives, *ORDERS))
@@ -225,7 +225,7 @@ def ive_of(x: TensorLike, /, *, v: float):
 
 @ive_of.vjp
 def _(g, out, x, v):
-    return g * (0.5 * (ive_of(x, v=v - 1) + ive_of(x, v=v + 1)) - sign(x) * out)
+    return multiply_or_zero(g, 0.5 * (ive_of(x, v=v - 1) + ive_of(x, v=v + 1)) - sign(x) * out)
 
 
 def ive(v: float, x: TensorLike, /) -> Tensor:
@@ -259,7 +259,7 @@ def k0(x: TensorLike, /):
 
 @k0.vjp
 def _(g, x):
-    return -g * k1(x)
+    return multiply_or_zero(-g, k1(x))
 
 
 @op(kernel="k1", floating=True, samples=positives)
@@ -269,7 +269,7 @@ def k1(x: TensorLike, /):
 
 @k1.vjp
 def _(g, x):
-    return g * -0.5 * (k0(x) + kv_of(x, v=2))
+    return multiply_or_zero(g, -0.5 * (k0(x) + kv_of(x, v=2)))
 
 
 @op(kernel="kv", floating=True, samples=with_attributes(positives, *ORDERS))
@@ -279,7 +279,7 @@ def kv_of(x: TensorLike, /, *, v: float):
 
 @kv_of.vjp
 def _(g, x, v):
-    return g * -0.5 * (kv_of(x, v=v - 1) + kv_of(x, v=v + 1))
+    return multiply_or_zero(g, -0.5 * (kv_of(x, v=v - 1) + kv_of(x, v=v + 1)))
 
 
 def kv(v: float, x: TensorLike, /) -> Tensor:
@@ -313,7 +313,7 @@ def k0e(x: TensorLike, /):
 
 @k0e.vjp
 def _(g, out, x):
-    return g * (out - k1e(x))
+    return multiply_or_zero(g, out - k1e(x))
 
 
 @op(kernel="k1e", floating=True, samples=positives)
@@ -323,7 +323,7 @@ def k1e(x: TensorLike, /):
 
 @k1e.vjp
 def _(g, out, x):
-    return g * (out - 0.5 * (k0e(x) + kve_of(x, v=2)))
+    return multiply_or_zero(g, out - 0.5 * (k0e(x) + kve_of(x, v=2)))
 
 
 @op(kernel="kve", floating=True, samples=with_attributes(positives, *ORDERS))
@@ -333,7 +333,7 @@ def kve_of(x: TensorLike, /, *, v: float):
 
 @kve_of.vjp
 def _(g, out, x, v):
-    return g * (out - 0.5 * (kve_of(x, v=v - 1) + kve_of(x, v=v + 1)))
+    return multiply_or_zero(g, out - 0.5 * (kve_of(x, v=v - 1) + kve_of(x, v=v + 1)))
 
 
 def kve(v: float, x: TensorLike, /) -> Tensor:
@@ -368,7 +368,9 @@ def spherical_jn_of(x: TensorLike, /, *, n: int):
 @spherical_jn_of.vjp
 def _(g, x, n):
     above = spherical_jn_of(x, n=n + 1) * (-(n + 1) / (2 * n + 1))
-    return g * (above if n == 0 else above + spherical_jn_of(x, n=n - 1) * (n / (2 * n + 1)))
+    return multiply_or_zero(
+        g, above if n == 0 else above + spherical_jn_of(x, n=n - 1) * (n / (2 * n + 1))
+    )
 
 
 def spherical_jn(n: int, x: TensorLike, /) -> Tensor:
@@ -403,7 +405,9 @@ def spherical_yn_of(x: TensorLike, /, *, n: int):
 @spherical_yn_of.vjp
 def _(g, x, n):
     above = spherical_yn_of(x, n=n + 1) * (-(n + 1) / (2 * n + 1))
-    return g * (above if n == 0 else above + spherical_yn_of(x, n=n - 1) * (n / (2 * n + 1)))
+    return multiply_or_zero(
+        g, above if n == 0 else above + spherical_yn_of(x, n=n - 1) * (n / (2 * n + 1))
+    )
 
 
 def spherical_yn(n: int, x: TensorLike, /) -> Tensor:

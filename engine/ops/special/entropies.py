@@ -1,7 +1,7 @@
 """x log y and entropies, with 0 log 0 = 0; the logit; exponential integrals."""
 
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import divide_or_zero, logical_and, where
+from fieldgrad.engine.ops.arithmetic import divide_or_zero, logical_and, multiply_or_zero, where
 from fieldgrad.engine.ops.elementary import exp, log, log1p
 from fieldgrad.engine.samples import positive_pairs, positives, unit_fractions
 
@@ -23,8 +23,8 @@ def xlogy(x: TensorLike, y: TensorLike, /):
 def _(g, x, y, needs):
     gx = None
     if needs[0]:
-        gx = g * log(where(logical_and(x == 0, y <= 0), 1.0, y))
-    return gx, divide_or_zero(g * x, y) if needs[1] else None
+        gx = multiply_or_zero(g, log(where(logical_and(x == 0, y <= 0), 1.0, y)))
+    return gx, divide_or_zero(multiply_or_zero(g, x), y) if needs[1] else None
 
 
 @op(kernel="xlog1py", floating=True, samples=positive_pairs)
@@ -42,8 +42,8 @@ def xlog1py(x: TensorLike, y: TensorLike, /):
 def _(g, x, y, needs):
     gx = None
     if needs[0]:
-        gx = g * log1p(where(logical_and(x == 0, y <= -1), 0.0, y))
-    return gx, divide_or_zero(g * x, y + 1.0) if needs[1] else None
+        gx = multiply_or_zero(g, log1p(where(logical_and(x == 0, y <= -1), 0.0, y)))
+    return gx, divide_or_zero(multiply_or_zero(g, x), y + 1.0) if needs[1] else None
 
 
 @op(kernel="entr", floating=True, samples=positives)
@@ -53,7 +53,7 @@ def entr(x: TensorLike, /):
 
 @entr.vjp
 def _(g, x):
-    return g * (-1.0 - log(x))
+    return multiply_or_zero(g, -1.0 - log(x))
 
 
 @op(kernel="rel_entr", floating=True, samples=positive_pairs)
@@ -66,8 +66,8 @@ def rel_entr(x: TensorLike, y: TensorLike, /):
 
 @rel_entr.vjp
 def _(g, x, y, needs):
-    gx = g * (log(x) - log(y) + 1.0) if needs[0] else None
-    return gx, -divide_or_zero(g * x, y) if needs[1] else None
+    gx = multiply_or_zero(g, log(x) - log(y) + 1.0) if needs[0] else None
+    return gx, -divide_or_zero(multiply_or_zero(g, x), y) if needs[1] else None
 
 
 @op(kernel="kl_div", floating=True, samples=positive_pairs)
@@ -77,8 +77,8 @@ def kl_div(x: TensorLike, y: TensorLike, /):
 
 @kl_div.vjp
 def _(g, x, y, needs):
-    gx = g * (log(x) - log(y)) if needs[0] else None
-    return gx, g - divide_or_zero(g * x, y) if needs[1] else None
+    gx = multiply_or_zero(g, log(x) - log(y)) if needs[0] else None
+    return gx, g - divide_or_zero(multiply_or_zero(g, x), y) if needs[1] else None
 
 
 @op(kernel="logit", floating=True, samples=unit_fractions)
@@ -88,7 +88,7 @@ def logit(x: TensorLike, /):
 
 @logit.vjp
 def _(g, x):
-    return g / (x * (1.0 - x))
+    return divide_or_zero(g, x * (1.0 - x))
 
 
 @op(kernel="exp1", floating=True, samples=positives)
@@ -98,7 +98,7 @@ def exp1(x: TensorLike, /):
 
 @exp1.vjp
 def _(g, x):
-    return -g * exp(-x) / x
+    return multiply_or_zero(-g, exp(-x) / x)
 
 
 @op(kernel="expi", floating=True, samples=positives)
@@ -108,4 +108,4 @@ def expi(x: TensorLike, /):
 
 @expi.vjp
 def _(g, x):
-    return g * exp(x) / x
+    return multiply_or_zero(g, exp(x) / x)

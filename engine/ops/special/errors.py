@@ -3,6 +3,7 @@
 import math
 
 from fieldgrad.engine.op import TensorLike, op
+from fieldgrad.engine.ops.arithmetic import multiply_or_zero
 from fieldgrad.engine.ops.elementary import exp
 from fieldgrad.engine.samples import reals, unit_fractions
 
@@ -19,7 +20,7 @@ def erfc(x: TensorLike, /):
 
 @erfc.vjp
 def _(g, x):
-    return g * (-2.0 / ROOT_PI) * exp(-x * x)
+    return multiply_or_zero(g, (-2.0 / ROOT_PI) * exp(-x * x))
 
 
 @op(kernel="erfcx", floating=True, samples=reals)
@@ -29,7 +30,7 @@ def erfcx(x: TensorLike, /):
 
 @erfcx.vjp
 def _(g, out, x):
-    return g * (x * out * 2.0 - 2.0 / ROOT_PI)
+    return multiply_or_zero(g, x * out * 2.0 - 2.0 / ROOT_PI)
 
 
 @op(kernel="erfinv", floating=True, samples=unit_fractions)
@@ -39,7 +40,7 @@ def erfinv(x: TensorLike, /):
 
 @erfinv.vjp
 def _(g, out):
-    return g * (ROOT_PI / 2.0) * exp(out * out)
+    return multiply_or_zero(g, (ROOT_PI / 2.0) * exp(out * out))
 
 
 @op(kernel="erfcinv", floating=True, samples=unit_fractions)
@@ -49,7 +50,7 @@ def erfcinv(x: TensorLike, /):
 
 @erfcinv.vjp
 def _(g, out):
-    return g * (-ROOT_PI / 2.0) * exp(out * out)
+    return multiply_or_zero(g, (-ROOT_PI / 2.0) * exp(out * out))
 
 
 @op(kernel="dawsn", floating=True, samples=reals)
@@ -59,7 +60,7 @@ def dawsn(x: TensorLike, /):
 
 @dawsn.vjp
 def _(g, out, x):
-    return g * (1.0 - x * out * 2.0)
+    return multiply_or_zero(g, 1.0 - x * out * 2.0)
 
 
 @op(kernel="ndtr", floating=True, samples=reals)
@@ -69,7 +70,7 @@ def ndtr(x: TensorLike, /):
 
 @ndtr.vjp
 def _(g, x):
-    return g * exp(x * x * -0.5) * (1.0 / ROOT_TWO_PI)
+    return multiply_or_zero(g, exp(x * x * -0.5) * (1.0 / ROOT_TWO_PI))
 
 
 @op(kernel="log_ndtr", floating=True, samples=reals)
@@ -79,7 +80,7 @@ def log_ndtr(x: TensorLike, /):
 
 @log_ndtr.vjp
 def _(g, x):
-    return g * math.sqrt(2.0 / math.pi) / erfcx(x * -math.sqrt(0.5))
+    return multiply_or_zero(g, math.sqrt(2.0 / math.pi) / erfcx(x * -math.sqrt(0.5)))
 
 
 @op(kernel="ndtri", floating=True, samples=unit_fractions)
@@ -89,4 +90,4 @@ def ndtri(x: TensorLike, /):
 
 @ndtri.vjp
 def _(g, out):
-    return g * ROOT_TWO_PI * exp(out * out * 0.5)
+    return multiply_or_zero(g, ROOT_TWO_PI * exp(out * out * 0.5))

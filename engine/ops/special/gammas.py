@@ -5,6 +5,7 @@ import math
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, as_tensor, op
+from fieldgrad.engine.ops.arithmetic import divide_or_zero, multiply_or_zero
 from fieldgrad.engine.ops.elementary import exp, log
 from fieldgrad.engine.ops.special.entropies import xlogy
 from fieldgrad.engine.samples import (
@@ -37,7 +38,7 @@ def gamma(x: TensorLike, /):
 
 @gamma.vjp
 def _(g, out, x):
-    return g * out * digamma(x)
+    return multiply_or_zero(g, out * digamma(x))
 
 
 @op(kernel="gammaln", floating=True, samples=positives)
@@ -47,7 +48,7 @@ def gammaln(x: TensorLike, /):
 
 @gammaln.vjp
 def _(g, x):
-    return g * digamma(x)
+    return multiply_or_zero(g, digamma(x))
 
 
 @op(kernel="digamma", floating=True, samples=positives)
@@ -57,7 +58,7 @@ def digamma(x: TensorLike, /):
 
 @digamma.vjp
 def _(g, x):
-    return g * polygamma_of(x, n=1)
+    return multiply_or_zero(g, polygamma_of(x, n=1))
 
 
 @op(
@@ -71,7 +72,7 @@ def polygamma_of(x: TensorLike, /, *, n: int):
 
 @polygamma_of.vjp
 def _(g, x, n):
-    return g * polygamma_of(x, n=n + 1)
+    return multiply_or_zero(g, polygamma_of(x, n=n + 1))
 
 
 def polygamma(n: int, x: TensorLike, /) -> Tensor:
@@ -144,8 +145,8 @@ def betaln(x: TensorLike, y: TensorLike, /):
 def _(g, x, y, needs):
     both = digamma(x + y)
     return (
-        g * (digamma(x) - both) if needs[0] else None,
-        g * (digamma(y) - both) if needs[1] else None,
+        multiply_or_zero(g, digamma(x) - both) if needs[0] else None,
+        multiply_or_zero(g, digamma(y) - both) if needs[1] else None,
     )
 
 
@@ -156,10 +157,10 @@ def beta(x: TensorLike, y: TensorLike, /):
 
 @beta.vjp
 def _(g, out, x, y, needs):
-    g, both = g * out, digamma(x + y)
+    g, both = multiply_or_zero(g, out), digamma(x + y)
     return (
-        g * (digamma(x) - both) if needs[0] else None,
-        g * (digamma(y) - both) if needs[1] else None,
+        multiply_or_zero(g, digamma(x) - both) if needs[0] else None,
+        multiply_or_zero(g, digamma(y) - both) if needs[1] else None,
     )
 
 
@@ -174,8 +175,8 @@ def gammainc(a: TensorLike, x: TensorLike, /):
 @gammainc.vjp
 def _(g, a, x, needs):
     return (
-        g * gammainc_by_a(a, x, n=1) if needs[0] else None,
-        g * _gamma_density(a, x) if needs[1] else None,
+        multiply_or_zero(g, gammainc_by_a(a, x, n=1)) if needs[0] else None,
+        multiply_or_zero(g, _gamma_density(a, x)) if needs[1] else None,
     )
 
 
@@ -187,8 +188,8 @@ def gammaincc(a: TensorLike, x: TensorLike, /):
 @gammaincc.vjp
 def _(g, a, x, needs):
     return (
-        -g * gammainc_by_a(a, x, n=1) if needs[0] else None,
-        -g * _gamma_density(a, x) if needs[1] else None,
+        multiply_or_zero(-g, gammainc_by_a(a, x, n=1)) if needs[0] else None,
+        multiply_or_zero(-g, _gamma_density(a, x)) if needs[1] else None,
     )
 
 
@@ -221,8 +222,8 @@ def _(g, a, x, n, needs):
         for m in range(n):
             terms = [math.comb(m, i) * bell[m - i] * slopes[i] for i in range(m + 1)]
             bell.append(sum(terms[1:], terms[0]))
-        gx = g * _gamma_density(a, x) * bell[n]
-    return g * gammainc_by_a(a, x, n=n + 1) if needs[0] else None, gx
+        gx = multiply_or_zero(g, _gamma_density(a, x) * bell[n])
+    return multiply_or_zero(g, gammainc_by_a(a, x, n=n + 1)) if needs[0] else None, gx
 
 
 @op(kernel="gammaincinv", floating=True, samples=positive_and_fraction)
@@ -235,8 +236,8 @@ def gammaincinv(a: TensorLike, y: TensorLike, /):
 
 @gammaincinv.vjp
 def _(g, out, a, needs):
-    g = g / _gamma_density(a, out)
-    return -g * gammainc_by_a(a, out, n=1) if needs[0] else None, g
+    g = divide_or_zero(g, _gamma_density(a, out))
+    return multiply_or_zero(-g, gammainc_by_a(a, out, n=1)) if needs[0] else None, g
 
 
 @op(kernel="zeta", floating=True, samples=zetas, keeps_dtype=("x",))
@@ -256,4 +257,4 @@ def _(g, x, q, needs):
             "zeta: there is no gradient with respect to x; detach it (x.detach()), or find it by "
             "differences."
         )
-    return None, -g * x.astype(g.dtype) * zeta(x + 1, q)
+    return None, multiply_or_zero(-g, x.astype(g.dtype) * zeta(x + 1, q))

@@ -101,6 +101,7 @@ REFERENCES = {
     "softplus_grad": lambda g, x: g * special.expit(x),
     "silu_grad": _silu_grad,
     "gelu_grad": lambda g, x: g * (special.ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)),
+    "multiply_or_zero": lambda x, y: np.where(x == 0, 0, x * y),
     "divide_or_zero": lambda x, y: np.where(x == 0, 0, x / np.where(x == 0, 1, y)),
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
 }
