@@ -31,28 +31,41 @@ cdef extern from *:
     static __thread int fg_anomaly = 0;
     static __thread int fg_transforms = 0;  /* how many see this thread's op calls; transforms.py */
 
+    static int fg_is_inside(PyCodeObject *code, PyObject *folder) {
+        PyObject *name = code->co_filename;
+        return PyUnicode_KIND(name) == PyUnicode_KIND(folder)
+            && PyUnicode_GET_LENGTH(name) > PyUnicode_GET_LENGTH(folder)
+            && !memcmp(PyUnicode_DATA(name), PyUnicode_DATA(folder),
+                       PyUnicode_GET_LENGTH(folder) * PyUnicode_KIND(folder));
+    }
+
     /* The code of the innermost Python frame outside a folder (a new reference), or None; position
-       tells where in it. No strings are made: this runs for every recorded call. */
+       tells where in it. No strings are made, and mostly no frames: this runs for every recorded
+       call, and mostly the code is the one of the call before, which is kept. */
     static PyObject *fg_user_code(PyObject *folder, int *position) {
-        PyFrameObject *frame = PyEval_GetFrame(), *outer;
-        Py_ssize_t n = PyUnicode_GET_LENGTH(folder) * PyUnicode_KIND(folder);
-        Py_XINCREF(frame);
-        while (frame) {
-            PyCodeObject *code = PyFrame_GetCode(frame);
-            PyObject *name = code->co_filename;
-            if (PyUnicode_GET_LENGTH(name) < PyUnicode_GET_LENGTH(folder)
-                    || PyUnicode_KIND(name) != PyUnicode_KIND(folder)
-                    || memcmp(PyUnicode_DATA(name), PyUnicode_DATA(folder), n)) {
-                *position = PyFrame_GetLasti(frame);
+        static PyCodeObject *last = NULL;
+        PyFrameObject *outer, *frame = PyEval_GetFrame();
+        PyCodeObject *code;
+        if (!frame)
+            Py_RETURN_NONE;
+        code = PyFrame_GetCode(frame);
+        if (code != last) {
+            Py_INCREF(frame);
+            while (frame && fg_is_inside(code, folder)) {
+                outer = PyFrame_GetBack(frame);
                 Py_DECREF(frame);
-                return (PyObject *)code;
+                Py_DECREF(code);
+                frame = outer;
+                code = frame ? PyFrame_GetCode(frame) : NULL;
             }
-            outer = PyFrame_GetBack(frame);
-            Py_DECREF(code);
-            Py_DECREF(frame);
-            frame = outer;
+            if (!frame)
+                Py_RETURN_NONE;
+            Py_INCREF(code);
+            Py_XSETREF(last, code);
+            Py_DECREF(frame);      /* which still runs */
         }
-        Py_RETURN_NONE;
+        *position = PyFrame_GetLasti(frame);
+        return (PyObject *)code;
     }
 
     static int fg_line(PyObject *code, int position) {

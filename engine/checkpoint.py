@@ -4,6 +4,7 @@ The file can be read by any safetensors reader in any language, its arrays are l
 memory, and reading it runs no code.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def save(
     path : str or os.PathLike
         The file to write; an older one is replaced.
     arrays : mapping of str to numpy.ndarray
-        Named arrays of any shape, of a boolean, integer, floating or complex64 dtype.
+        Named arrays or tensors of any shape, of a boolean, integer, floating or complex64 dtype.
     text : mapping of str to str, optional
         Named text, such as the recipe; it is stored in the file's header.
 
@@ -90,6 +91,32 @@ def save(
             raise write_error(path, cause or OSError(str(error))) from error
 
 
+_DTYPES = frozenset(
+    ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64", "C64")
+)
+
+
+def _keys(name: str) -> list[str]:
+    """The names in the header, which the library has checked but for names that come twice."""
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise FileError(
+                f"{name} is not a whole safetensors file (its header names {twice!r} twice). "
+                "Copy it again, or use an earlier checkpoint.",
+                name,
+            )
+        return table
+
+    with open(name, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size), object_pairs_hook=unique)
+    return [key for key in header if key != "__metadata__"]
+
+
 def load(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, str]]:
     """Read the arrays and the text of a safetensors file.
 
@@ -108,7 +135,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, str]]:
     Raises
     ------
     FileError
-        If the file is missing, truncated or of another format.
+        If the file is missing, truncated or of another format, or has a dtype that NumPy lacks
+        (bfloat16, float8).
 
     Examples
     --------
@@ -131,7 +159,17 @@ def load(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, str]]:
         )
     try:
         with safe_open(name, framework="numpy") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            keys = _keys(name)
+            arrays = {}
+            for key in keys:
+                dtype = file.get_slice(key).get_dtype()
+                if dtype not in _DTYPES:
+                    raise FileError(
+                        f"{name}: array {key!r} has dtype {dtype}; expected one that NumPy has "
+                        f"({', '.join(sorted(_DTYPES))}). Convert it where it was written.",
+                        path,
+                    )
+                arrays[key] = file.get_tensor(key)
             return arrays, dict(file.metadata() or {})
     except SafetensorError as error:
         raise FileError(

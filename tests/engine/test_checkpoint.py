@@ -1,9 +1,13 @@
 import errno
+import json
 import os
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import fieldgrad.engine as fg
 from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError
 
@@ -40,6 +44,81 @@ def test_file_is_readable_by_other_safetensors_readers(tmp_path):
 def test_no_text_is_no_text(tmp_path):
     checkpoint.save(tmp_path / "a", {})
     assert checkpoint.load(tmp_path / "a") == ({}, {})
+
+
+def test_tensors_are_written_as_their_arrays(tmp_path):
+    path = tmp_path / "a.safetensors"
+    weight = fg.tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    checkpoint.save(path, {"weight": weight, "columns": weight.T, "part": (weight * 2.0)[:, ::-2]})
+    arrays, _ = checkpoint.load(path)
+    np.testing.assert_array_equal(arrays["columns"], np.arange(6.0).reshape(2, 3).T)
+    np.testing.assert_array_equal(arrays["part"], [[4.0, 0.0], [10.0, 6.0]])
+    fg.tensor(arrays["weight"])[...] = 0.0  # memory of its own
+
+
+def test_files_go_to_pytorch_and_come_back(tmp_path):
+    torch = pytest.importorskip("torch", reason="parity with PyTorch where it is installed")
+    from safetensors.torch import load_file, save_file
+
+    checkpoint.save(tmp_path / "a", ARRAYS)
+    for name, tensor in load_file(tmp_path / "a").items():
+        np.testing.assert_array_equal(tensor.numpy(), ARRAYS[name])
+    save_file({"weight": torch.arange(6.0).reshape(2, 3)}, tmp_path / "b")
+    assert checkpoint.load(tmp_path / "b")[0]["weight"].tolist() == [
+        [0.0, 1.0, 2.0],
+        [3.0, 4.0, 5.0],
+    ]
+
+
+def _one(**changes):
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], **changes}
+    return json.dumps({"a": entry}).encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        (b"", b""),
+        (b"{", b""),
+        (b"[1]", b""),
+        (b'{"\xff": 1}', b""),
+        (b'{"a": null}', b""),
+        (b'{"__metadata__": {"a": 1}}', b""),
+        (_one(dtype="F31"), b"1234"),
+        (_one(dtype="BF16", shape=[2]), b"1234"),
+        (_one(dtype="F8_E4M3", shape=[4]), b"1234"),
+        (_one(shape=[-1]), b"1234"),
+        (_one(shape=[2]), b"1234"),
+        (_one(shape=[2**40, 2**40]), b"1234"),
+        (_one(data_offsets=[4, 0]), b"1234"),
+        (_one(data_offsets=[100, 104]), b"1234"),
+        (_one(data_offsets=[4, 8]), b"12345678"),
+        (_one(), b"12345678"),
+        (_one(), b"12"),
+        (_one()[:-1] + b", " + _one()[1:], b"1234"),
+        (json.dumps({k: json.loads(_one())["a"] for k in "ab"}).encode(), b"1234"),
+    ],
+)
+def test_malformed_files_are_refused_by_name(tmp_path, header, data):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    with pytest.raises(FileError, match=r"a\.safetensors"):
+        checkpoint.load(path)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=200)
+@given(place=st.integers(0, 400), byte=st.integers(0, 255))
+def test_a_changed_byte_is_refused_or_gives_arrays(tmp_path_factory, place, byte):
+    path = tmp_path_factory.mktemp("damaged") / "a.safetensors"
+    checkpoint.save(path, {"weight": np.ones((2, 3)), "bias": np.zeros(3, np.int8)}, {"a": "b"})
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] = byte
+    path.write_bytes(content)
+    try:
+        arrays, _ = checkpoint.load(path)
+    except FileError:
+        return
+    assert all(isinstance(array, np.ndarray) for array in arrays.values())
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b"", lambda b: b"not " * 9])
