@@ -606,11 +606,24 @@ cdef object run(Op op, tuple inputs, dict attributes):
 
 
 cdef explain(error, Op op, tuple inputs, dict attributes):
-    """Note on an error, once, which call it came from: op, arguments, shapes, dtypes and line."""
+    """Note on an error, once, which call it came from: op, arguments, shapes, dtypes and line.
+
+    Of a dtype that a function of NumPy's or SciPy's does not take they say less than our kernels do.
+    """
     cdef int position = 0
-    if not getattr(error, "__notes__", None):
-        code = fg_user_code(folder, &position)
-        error.add_note(f"in {call_text(op, inputs, attributes)}, called at {line_of(code, position)}")
+    if getattr(error, "__notes__", None):
+        return
+    code = fg_user_code(folder, &position)
+    note = f"in {call_text(op, inputs, attributes)}, called at {line_of(code, position)}"
+    text = str(error)
+    if type(error) is not DTypeError and ("not supported for the input types" in text or
+                                          "unsupported in linalg" in text):
+        dtypes = dict.fromkeys([str(t.dtype) for t in inputs if t is not None])
+        better = DTypeError(f"{op.name}: dtype {' and '.join(dtypes)} is not supported; convert with "
+                            ".astype(float32) or .astype(float64).")
+        better.add_note(note)
+        raise better from error
+    error.add_note(note)
 
 
 cdef str call_text(Op op, tuple inputs, dict attributes):

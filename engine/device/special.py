@@ -50,6 +50,7 @@ def _gammainc_by_a(a: Array, x: Array, *, n: int) -> Array:
     term = np.exp(a * np.log(safe) - safe - from_scipy("special.gammaln")(a + 1))
     total = term * _bell(slopes)
     k = 0
+    peak = np.max(safe - a, where=np.isfinite(safe - a), initial=0.0)  # terms grow up to there
     while total.size:
         k += 1
         term = term * safe / (a + k)
@@ -58,7 +59,7 @@ def _gammainc_by_a(a: Array, x: Array, *, n: int) -> Array:
         added = term * _bell(slopes)
         total = total + added
         small = np.abs(added) <= 1e-17 * np.abs(total)
-        if k >= np.max(safe - a) and np.all(small | (term < 1e-300) | ~np.isfinite(added)):
+        if k >= min(peak, 1e6) and np.all(small | (term < 1e-300) | ~np.isfinite(added)):
             break
     return np.where(x > 0, total, np.where(x == 0, 0.0, np.nan)).astype(dtype)
 
