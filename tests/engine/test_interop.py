@@ -90,7 +90,7 @@ def test_functions_without_a_counterpart_give_tensors_or_refuse():
     leaf = fg.tensor(array(), requires_grad=True)
     assert np.shape(leaf) == (3, 4)
     assert np.allclose(leaf, array())
-    for call in (lambda: np.median(leaf), lambda: np.logaddexp.accumulate(leaf)):
+    for call in (lambda: np.nanmedian(leaf), lambda: np.logaddexp.accumulate(leaf)):
         with pytest.raises(GradientError, match=r"np\..*requires a gradient.*detach"):
             call()
 
