@@ -25,12 +25,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fieldgrad.engine._core import DEFAULT_FLOAT, REQUIRED, TABLE, Op, Tensor
 from fieldgrad.engine.device import KERNELS
 
-__all__ = ["TABLE", "TensorLike", "as_tensor", "op", "op_of"]
+__all__ = ["TABLE", "TensorLike", "as_tensor", "op", "op_of", "values_of"]
 
 TensorLike = Tensor | ArrayLike  # what an op takes for a tensor: also arrays, numbers, nested lists
 P = ParamSpec("P")
@@ -168,6 +168,25 @@ def as_tensor(x: TensorLike, /, *, floating: bool = False) -> Tensor:
     if floating and tensor.dtype.kind not in "fc":
         return tensor.astype(DEFAULT_FLOAT)
     return tensor
+
+
+def values_of(x: Tensor, /) -> NDArray[Any] | None:
+    """Give the values, for checks that depend on them; None where a tensor has none of its own.
+
+    Parameters
+    ----------
+    x : Tensor
+        Inside `vmap` it may stand for the values of many examples.
+
+    Returns
+    -------
+    ndarray or None
+        Of the tensor's shape.
+    """
+    try:
+        return x.data
+    except TypeError:
+        return None
 
 
 def _has_body(function: Callable[..., Any]) -> bool:

@@ -6,11 +6,12 @@ import numpy as np
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import TensorLike, as_tensor
+from fieldgrad.engine.op import TensorLike, as_tensor, values_of
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.layout import permute_dims
 from fieldgrad.engine.ops.linalg import matmul
 from fieldgrad.engine.ops.random import dropout
+from fieldgrad.engine.ops.reduce import max
 from fieldgrad.engine.ops.softmax import softmax
 
 __all__ = ["scaled_dot_product_attention"]
@@ -86,7 +87,7 @@ def scaled_dot_product_attention(
     _check(q, k, v)
     if enable_gqa:
         k, v = _repeated(k, q.shape[-3]), _repeated(v, q.shape[-3])
-    factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
+    factor = 1.0 / math.sqrt(q.shape[-1] or 1) if scale is None else scale
     scores = matmul(q * factor, permute_dims(k, (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)))
     if is_causal:
         if attn_mask is not None:
@@ -101,12 +102,16 @@ def scaled_dot_product_attention(
         if mask.dtype == np.bool_
         else scores + mask.astype(scores.dtype)
     )
-    blind = np.isneginf(scores.data.max(axis=-1, keepdims=True, initial=-math.inf))
-    weights = softmax(where(blind, 0.0, scores) if blind.any() else scores)
+    if not scores.size:
+        return matmul(scores, v)
+    blind = max(scores.detach(), axis=-1, keepdims=True) == -math.inf
+    known = values_of(blind)
+    some = known is None or bool(known.any())
+    weights = softmax(where(blind, 0.0, scores) if some else scores)
     if dropout_p:
         weights = dropout(weights, dropout_p)
     out = matmul(weights, v)
-    return where(blind, 0.0, out) if blind.any() else out
+    return where(blind, 0.0, out) if some else out
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor) -> None:

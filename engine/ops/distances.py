@@ -30,7 +30,7 @@ def _length(x: Tensor, p: float, axis: int, keepdims: bool) -> Tensor:
     if p == 2:
         total = sum(square(x), axis=axis, keepdims=keepdims)
         return where(total == 0, 0.0, sqrt(where(total == 0, 1.0, total)))
-    zero = x.data == 0
+    zero = x == 0
     powers = where(zero, 0.0, power(where(zero, 1.0, abs(x)), p))
     total = sum(powers, axis=axis, keepdims=keepdims)
     return where(total == 0, 0.0, power(where(total == 0, 1.0, total), 1.0 / p))
@@ -96,7 +96,7 @@ def cosine_similarity(
             f"cosine_similarity: x1 has shape {a.shape}, x2 has {b.shape}; expected vectors."
         )
     n = np.broadcast_shapes(a.shape, b.shape)[axis]
-    from_end = axis if axis < 0 else axis - np.broadcast(a.data, b.data).ndim
+    from_end = axis if axis < 0 else axis - (a.ndim if a.ndim > b.ndim else b.ndim)
     lengths = []
     for x in (a, b):
         own = _length(x, 2.0, from_end, False) if x.ndim >= -from_end else abs(x)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.engine.op import TensorLike, as_tensor
+from fieldgrad.engine.op import TensorLike, as_tensor, values_of
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.layout import expand_dims
 from fieldgrad.engine.ops.segment import gather, segment_max, segment_sum
@@ -58,16 +58,16 @@ def embedding(
     >>> fg.embedding([[1, 1, 0]], fg.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[[3.0, 4.0], [3.0, 4.0], [1.0, 2.0]]]
     """
-    table, numbers = as_tensor(weight), np.asarray(index)
+    table, numbers = as_tensor(weight), as_tensor(index)
     if max_norm is not None:
-        _shorten(table, numbers, max_norm, norm_type)
+        _shorten(table, numbers.data, max_norm, norm_type)
     rows = gather(table, numbers)
     if scale_grad_by_freq:
-        counts = np.bincount(numbers.ravel(), minlength=len(table))
-        share = (1.0 / np.maximum(counts, 1)).astype(table.dtype)[numbers][..., None]
+        counts = np.bincount(numbers.data.ravel(), minlength=len(table))
+        share = (1.0 / np.maximum(counts, 1)).astype(table.dtype)[numbers.data][..., None]
         rows = rows * share + rows.detach() * (1 - share)
     if padding_idx is not None:
-        padding = (numbers == padding_idx % len(table))[..., None]
+        padding = expand_dims(numbers == padding_idx % len(table), axis=-1)
         rows = where(padding, rows.detach(), rows)
     return rows
 
@@ -219,15 +219,16 @@ def one_hot(index: TensorLike, /, num_classes: int = -1) -> Tensor:
     >>> fg.one_hot([2, 0]).tolist()
     [[0, 0, 1], [1, 0, 0]]
     """
-    numbers = np.asarray(index)
+    numbers = as_tensor(index)
     if numbers.dtype.kind not in "iu" or (num_classes < 0 and not numbers.size):
         raise DataError(
             f"one_hot: index has dtype {numbers.dtype} and shape {numbers.shape}; expected "
             "integers, and num_classes for none of them."
         )
-    n = int(numbers.max()) + 1 if num_classes < 0 else num_classes
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() < n):
+    n = int(numbers.data.max()) + 1 if num_classes < 0 else num_classes
+    values = values_of(numbers)
+    if values is not None and values.size and not (values.min() >= 0 and values.max() < n):
         raise DataError(
-            f"one_hot: indices go from {numbers.min()} to {numbers.max()}; expected 0 to {n - 1}."
+            f"one_hot: indices go from {values.min()} to {values.max()}; expected 0 to {n - 1}."
         )
-    return Tensor((numbers[..., None] == np.arange(n)).astype(np.int64))
+    return (expand_dims(numbers, axis=-1) == np.arange(n)).astype(np.int64)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import abs, clip, where
+from fieldgrad.engine.ops.arithmetic import abs, clip, floor, round, where
 from fieldgrad.engine.ops.layout import expand_dims, permute_dims, reshape
 from fieldgrad.engine.ops.linalg import matmul
 from fieldgrad.engine.ops.segment import gather
@@ -19,7 +18,7 @@ from fieldgrad.engine.ops.segment import gather
 __all__ = ["affine_grid", "grid_sample"]
 
 # Integer positions along an axis, and the weight of the element there (None: 1).
-Tap = tuple[NDArray[Any], Tensor | None]
+Tap = tuple[Tensor, Tensor | None]
 
 
 def grid_sample(
@@ -118,40 +117,33 @@ def grid_sample(
     return permute_dims(out, (0, out.ndim - 1, *range(1, out.ndim - 1)))
 
 
-def _row_numbers(
-    corner: Sequence[Tap], size: Sequence[int], first: NDArray[np.integer]
-) -> NDArray[np.integer]:
+def _row_numbers(corner: Sequence[Tap], size: Sequence[int], first: Any) -> Any:
     """Rows of the flattened maps, -1 outside."""
-    inside = np.ones((), bool)
+    inside: Any = True
     row: Any = 0
     for (index, _), n in zip(corner, size, strict=True):
-        inside = inside & (index >= 0) & (index < n)
-        row = row * n + index
-    return np.where(inside, row + first, -1)
+        inside = (index >= 0) & (index < n) & inside
+        row = index + row * n
+    return where(inside, row + first, -1)
 
 
 def _taps(u: Tensor, n: int, mode: str, padding_mode: str, align_corners: bool) -> list[Tap]:
     """The elements along an axis of n that make up the values at positions u."""
     if mode == "bicubic":
-        first = _integers(np.floor(u.data))
-        f = u - first.astype(u.dtype)
-        taps: list[Tap] = []
-        for k, weight in zip(range(-1, 3), _cubic(f), strict=True):
-            at = Tensor((first + k).astype(u.dtype))
-            moved = _inside(at, n, padding_mode, align_corners).data
-            taps.append((_integers(moved), weight))
-        return taps
+        first = floor(u.detach())
+        moved = [_inside(first + k, n, padding_mode, align_corners) for k in (-1.0, 0.0, 1.0, 2.0)]
+        return [(_integers(m), w) for m, w in zip(moved, _cubic(u - first), strict=True)]
     u = _inside(u, n, padding_mode, align_corners)
     if mode == "nearest":
-        return [(_integers(np.rint(u.data)), None)]
-    first = _integers(np.floor(u.data))
-    f = u - first.astype(u.dtype)
-    return [(first, 1.0 - f), (first + 1, f)]
+        return [(_integers(round(u.detach())), None)]
+    first = floor(u.detach())
+    f = u - first
+    return [(_integers(first), 1.0 - f), (_integers(first + 1.0), f)]
 
 
-def _integers(positions: NDArray[Any]) -> NDArray[np.int64]:
+def _integers(positions: Tensor) -> Tensor:
     """Positions as indices; those far outside, and NaN, as one that is outside."""
-    return np.where(np.abs(positions) < 2**31, positions, -(2**31)).astype(np.int64)
+    return where(abs(positions) < 2.0**31, positions, -(2.0**31)).astype(np.int64)
 
 
 def _inside(u: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tensor:
@@ -159,13 +151,14 @@ def _inside(u: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tensor
     if padding_mode == "zeros":
         return u
     if padding_mode == "reflection":
-        low, span = (0.0, n - 1) if align_corners else (-0.5, n)
+        low, span = (0.0, n - 1.0) if align_corners else (-0.5, float(n))
         if span == 0:
             return u * 0.0
         distance = abs(u - low)
-        turns = np.floor(distance.data / span)
+        turns = floor(distance.detach() / span)
         rest = distance - turns * span
-        u = where(turns % 2 == 0, rest, span - rest) + low
+        even = turns - 2.0 * floor(turns * 0.5) == 0.0
+        u = where(even, rest, span - rest) + low
     return clip(u, 0.0, n - 1.0)
 
 

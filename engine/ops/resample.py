@@ -219,7 +219,7 @@ def lp_pool(
         return max_pool(abs(x), kernel_size, stride=stride, ceil_mode=ceil_mode)
     means = avg_pool(power(x, p), kernel_size, stride=stride, ceil_mode=ceil_mode)
     sums = means * float(math.prod(shapes.per_axis(kernel_size, x.ndim - 2, "lp_pool")))
-    empty = sums.data == 0
+    empty = sums == 0
     return where(empty, 0.0, power(where(empty, 1.0, sums), 1.0 / p))
 
 

@@ -1,18 +1,19 @@
 """Losses that compare the scores of classes with the right ones."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.nn.losses.reduction import equal_shapes, reduced
-from fieldgrad.engine.op import TensorLike, as_tensor
+from fieldgrad.engine.op import TensorLike, as_tensor, values_of
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.elementary import relu, softplus
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import expand_dims, squeeze
 from fieldgrad.engine.ops.linalg import linear
 from fieldgrad.engine.ops.reduce import mean, sum
+from fieldgrad.engine.ops.segment import gather
 from fieldgrad.engine.ops.softmax import Reduction, cross_entropy
 
 __all__ = [
@@ -64,36 +65,36 @@ def nll_loss(
     --------
     cross_entropy : From unnormalized scores, in one pass.
     """
-    x, classes = as_tensor(log_probabilities, floating=True), np.asarray(target)
+    x, classes = as_tensor(log_probabilities, floating=True), as_tensor(target)
     axis = 1 if x.ndim > 1 else 0
     if x.ndim < 1 or classes.shape != (*x.shape[:axis], *x.shape[axis + 1 :]):
         raise ShapeError(
             f"nll_loss: log_probabilities have shape {x.shape}, target has {classes.shape}; "
             "expected (batch, class, …) and (batch, …), or (class,) and ()."
         )
-    n = x.shape[axis]
-    kept = np.ones(classes.shape, bool) if ignore_index is None else classes != ignore_index
-    safe = np.where(kept, _checked("nll_loss", classes, kept, n), 0)
+    _check_classes("nll_loss", classes, x.shape[axis], ignore_index)
+    kept = classes != (-1 if ignore_index is None else ignore_index)
+    safe = where(kept, classes, 0)
     factor = kept.astype(x.dtype)
     if weight is not None:
-        factor = factor * np.asarray(weight, x.dtype)[safe]
-    picked = squeeze(take_along_axis(x, np.expand_dims(safe, axis), axis=axis), axis=axis)
-    return reduced(where(kept, -picked, 0.0), reduction, Tensor(np.asarray(factor)))
+        factor = factor * gather(np.asarray(weight, x.dtype), safe)
+    picked = squeeze(take_along_axis(x, expand_dims(safe, axis=axis), axis=axis), axis=axis)
+    return reduced(where(kept, -picked, 0.0), reduction, factor)
 
 
-def _checked(
-    name: str, classes: NDArray[np.integer], kept: NDArray[np.bool_], n: int
-) -> NDArray[np.integer]:
-    """The classes, if those that count are 0 to n - 1."""
+def _check_classes(name: str, classes: Tensor, n: int, ignored: int | None = None) -> None:
+    """Refuse what is not 0 to n - 1, but for a number that stands for nothing."""
     if classes.dtype.kind not in "iu":
         raise DataError(f"{name}: target has dtype {classes.dtype}; expected integers.")
-    counted = classes[kept]
+    values = values_of(classes)
+    if values is None:
+        return
+    counted = values if ignored is None else values[values != ignored]
     if counted.size and not (counted.min() >= 0 and counted.max() < n):
         raise DataError(
             f"{name}: targets go from {counted.min()} to {counted.max()}; expected 0 to {n - 1}, "
             f"one of {n} classes."
         )
-    return classes
 
 
 def linear_cross_entropy(
@@ -221,7 +222,7 @@ def multi_margin_loss(
     -----
     Σ_{c ≠ t} weight_t max(0, margin - x_t + x_c)^p / n_classes.
     """
-    x, classes = as_tensor(scores, floating=True), np.asarray(target)
+    x, classes = as_tensor(scores, floating=True), as_tensor(target)
     if x.ndim not in (1, 2) or classes.shape != x.shape[:-1]:
         raise ShapeError(
             f"multi_margin_loss: scores have shape {x.shape}, target has {classes.shape}; expected "
@@ -230,13 +231,14 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise DataError(f"multi_margin_loss: p = {p}; expected 1 or 2.")
     n = x.shape[-1]
-    _checked("multi_margin_loss", classes, np.ones(classes.shape, bool), n)
-    right = take_along_axis(x, classes[..., None], axis=-1)
-    others = (np.arange(n) != classes[..., None]).astype(x.dtype)
+    _check_classes("multi_margin_loss", classes, n)
+    places = expand_dims(classes, axis=-1)
+    right = take_along_axis(x, places, axis=-1)
+    others = (places != np.arange(n)).astype(x.dtype)
     excess = relu(margin - right + x)
     loss = (excess * excess if p == 2 else excess) * others
     if weight is not None:
-        loss = loss * np.asarray(weight, x.dtype)[classes][..., None]
+        loss = loss * gather(np.asarray(weight, x.dtype), places)
     return reduced(mean(loss, axis=-1), reduction)
 
 
@@ -278,7 +280,8 @@ def multilabel_margin_loss(
         )
     classes, n = np.asarray(target), x.shape[-1]
     listed = np.cumprod(classes != -1, axis=-1).astype(bool)
-    safe = np.where(listed, _checked("multilabel_margin_loss", classes, listed, n), 0)
+    _check_classes("multilabel_margin_loss", Tensor(classes[listed]), n)
+    safe = np.where(listed, classes, 0)
     right = (listed[..., None] & (safe[..., None] == np.arange(n))).any(axis=-2)
     pairs = listed[..., :, None] & ~right[..., None, :]
     at_right = expand_dims(take_along_axis(x, safe, axis=-1), axis=-1)

@@ -5,7 +5,7 @@ import math
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.nn.losses.reduction import equal_shapes, reduced
-from fieldgrad.engine.op import TensorLike, as_tensor
+from fieldgrad.engine.op import TensorLike, as_tensor, values_of
 from fieldgrad.engine.ops.arithmetic import abs, maximum, square, where
 from fieldgrad.engine.ops.elementary import exp, log, log1p, relu, softplus
 from fieldgrad.engine.ops.softmax import Reduction
@@ -261,9 +261,10 @@ def binary_cross_entropy(
     Logarithms are cut off at -100, as in PyTorch; beyond, at p = 0 and p = 1, their gradient is 0.
     """
     p, t = equal_shapes("binary_cross_entropy", probabilities=probabilities, target=target)
-    if p.size and not (p.data.min() >= 0 and p.data.max() <= 1):
+    values = values_of(p)
+    if values is not None and values.size and not (values.min() >= 0 and values.max() <= 1):
         raise DataError(
-            f"binary_cross_entropy: probabilities go from {p.data.min()} to {p.data.max()}; "
+            f"binary_cross_entropy: probabilities go from {values.min()} to {values.max()}; "
             "expected 0 to 1. Pass logits to binary_cross_entropy_with_logits instead."
         )
     loss = -(t * maximum(log(p), -100.0) + (1.0 - t) * maximum(log1p(-p), -100.0))
@@ -479,9 +480,10 @@ def gaussian_nll_loss(
             f"gaussian_nll_loss: prediction has shape {x.shape}, var has {v.shape}; expected the "
             f"same, {(*x.shape[:-1], 1)}, {x.shape[:-1]}, or one number."
         )
-    if v.size and v.data.min() < 0:
+    values = values_of(v)
+    if values is not None and values.size and values.min() < 0:
         raise DataError(
-            f"gaussian_nll_loss: var goes down to {v.data.min()}; expected variances of 0 or more. "
+            f"gaussian_nll_loss: var goes down to {values.min()}; expected variances of 0 or more. "
             "Predict their logarithm, or pass it through softplus."
         )
     v = v + maximum(eps - v.detach(), 0.0)

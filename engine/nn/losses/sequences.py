@@ -94,7 +94,7 @@ def ctc_loss(
         )
     # In float64: the sums of logarithms are long, and float32 would lose their digits.
     total = _log_likelihood(x.astype(np.float64), labels, lengths, sizes, blank).astype(x.dtype)
-    lost = total.data < 0.1 * _NOTHING
+    lost = total < 0.1 * _NOTHING
     loss = where(lost, 0.0 if zero_infinity else np.inf, -total)
     if reduction == "mean":
         loss = loss / np.maximum(sizes, 1).astype(x.dtype)
