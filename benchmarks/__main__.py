@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
     parser.add_argument("--threads", default=f"{len(os.sched_getaffinity(0))},1",
                         help="numbers of threads, by commas (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each case (default: 1)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each case (default: 0.5)")
     parser.add_argument("--only", help="only the cases with this in their name")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
