@@ -161,12 +161,7 @@ from fieldgrad.engine.ops.layout import (
     tile,
     unstack,
 )
-from fieldgrad.engine.ops.linalg import (
-    matmul,
-    matrix_transpose,
-    tensordot,
-    vecdot,
-)
+from fieldgrad.engine.ops.linalg import matmul, matrix_transpose, tensordot, vecdot
 from fieldgrad.engine.ops.reduce import (
     all,
     any,

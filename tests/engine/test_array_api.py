@@ -15,7 +15,6 @@ strict = pytest.importorskip("array_api_strict", reason="array_api_strict is wha
 VERSION = "2024.12"
 # Of the module itself, not of the standard; and what came after this version of the standard.
 NOT_STANDARD = {"ArrayAPIStrictFlags", "Device", "__version__", "broadcast_shapes", "isin"}
-NOT_STANDARD |= {"matrix_transpose", "tensordot", "vecdot"}  # with the linear algebra to come
 NOT_STANDARD |= {f"{verb}_array_api_strict_flags" for verb in ("get", "set", "reset")}
 
 SINGLE = ("float32", "complex64")
@@ -67,6 +66,7 @@ N = np.array([[3, 1, 2], [1, 1, -4]])
 B = np.array([[True, False, True], [True, True, True]])
 Z = X[0] + 1j * X[1]
 V = np.array([3.0, 1.0, 2.0, 1.0, 3.0])
+S = X[:, :, :3] @ X[:, :, :3].swapaxes(-1, -2) + np.eye(3)  # symmetric, positive
 
 # Name, arguments, options; arrays become arrays of each library, names of dtypes its dtypes.
 CASES = [
@@ -192,6 +192,35 @@ CASES = [
     ("fft.ihfft", (X,), {"n": 6}),
     ("fft.fftfreq", (5,), {"d": 0.5, "dtype": "float64"}),
     ("fft.rfftfreq", (6,), {"dtype": "float32"}),
+    *((prefix + "matmul", (a, b), {}) for prefix in ("", "linalg.")
+      for a, b in ((X, X[0].T), (V, V), (N, N.T), (Z, X[0].T))),
+    *((prefix + "matrix_transpose", (X,), {}) for prefix in ("", "linalg.")),
+    *((prefix + "tensordot", (X, X), {"axes": axes}) for prefix in ("", "linalg.")
+      for axes in (0, 3, ((0, 2), (0, 2)))),
+    *((prefix + "vecdot", (X, X[0] + shift), {"axis": axis}) for prefix in ("", "linalg.")
+      for axis in (-1, -2) for shift in (1.0, 1j)),
+    ("linalg.cholesky", (S,), {}),
+    ("linalg.cholesky", (S,), {"upper": True}),
+    ("linalg.cross", (X[0], X[1, :, ::-1].copy()), {"axis": -2}),
+    ("linalg.det", (S,), {}),
+    ("linalg.diagonal", (X,), {"offset": 1}),
+    ("linalg.eigvalsh", (S,), {}),
+    ("linalg.inv", (S,), {}),
+    *(("linalg.matrix_norm", (X,), {"ord": o, "keepdims": True})
+      for o in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)),
+    ("linalg.matrix_power", (S, 3), {}),
+    ("linalg.matrix_power", (S, -2), {}),
+    ("linalg.matrix_rank", (S,), {}),
+    ("linalg.outer", (V, V[:2]), {}),
+    ("linalg.pinv", (X,), {}),
+    ("linalg.slogdet", (S,), {}),
+    ("linalg.solve", (S, X[0, :, :2]), {}),
+    ("linalg.svdvals", (X,), {}),
+    ("linalg.trace", (X,), {"offset": -1}),
+    ("linalg.trace", (N.astype("i1"),), {}),
+    *(("linalg.vector_norm", (X,), {"axis": (0, 2), "ord": o})
+      for o in (0, 1, 2, 3, np.inf, -np.inf)),
+    ("linalg.vector_norm", (Z,), {"keepdims": True}),
     ("fft.fftshift", (X,), {"axes": (1, 2)}),
     ("fft.ifftshift", (X,), {}),
 ]  # fmt: skip
@@ -247,7 +276,7 @@ def same(got, want):
         np.testing.assert_array_equal(got.numpy(), want)
 
 
-EXTENSIONS = {"fft": strict.fft}
+EXTENSIONS = {"fft": strict.fft, "linalg": strict.linalg}
 NAMES = sorted(set(strict.__all__) - NOT_STANDARD)
 NAMES += [f"{name}.{inner}" for name, module in EXTENSIONS.items() for inner in module.__all__]
 
@@ -291,8 +320,8 @@ def test_functions_with_options(name, arguments, options):
 def test_every_function_is_compared():
     compared = {*ONE, *TWO, *(name for name, _, _ in CASES)}
     functions = {n for n in NAMES if isinstance(find(strict, n), types.FunctionType)}
-    elsewhere = {"matmul"}  # with linear algebra
-    elsewhere |= {"can_cast", "finfo", "iinfo", "isdtype", "result_type"}  # below
+    elsewhere = {"can_cast", "finfo", "iinfo", "isdtype", "result_type"}  # below
+    elsewhere |= {"linalg.eigh", "linalg.qr", "linalg.svd"}  # up to signs, below
     elsewhere |= {"empty", "empty_like", "from_dlpack", "__array_namespace_info__"}
     assert functions - compared == elsewhere
 
@@ -311,6 +340,25 @@ def test_kinds_limits_and_casts_of_dtypes():
             for attribute in ("bits", "max", "min", *(["eps"] if limits == "finfo" else [])):
                 assert getattr(got, attribute) == getattr(want, attribute)
                 assert type(getattr(got, attribute)) is type(getattr(want, attribute))
+
+
+def test_factors_multiply_to_the_matrix():
+    s, x = xp.asarray(S), xp.asarray(X)
+    values, vectors = xp.linalg.eigh(s)
+    assert_close(xp.matmul(vectors * values[..., None, :], xp.matrix_transpose(vectors)), S)
+    for mode, n in (("reduced", 2), ("complete", 3)):
+        q, r = xp.linalg.qr(xp.asarray(X[0, :, :2]), mode=mode)
+        assert q.shape == (3, n)
+        assert_close(xp.matmul(q, r), X[0, :, :2])
+    for full in (False, True):
+        u, values, vh = xp.linalg.svd(x, full_matrices=full)
+        n = values.shape[-1]
+        assert vh.shape[-2] == (4 if full else 3)
+        assert_close(xp.matmul(u[..., :n] * values[..., None, :], vh[..., :n, :]), X)
+
+
+def assert_close(got, want):
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-12, atol=1e-12)
 
 
 def test_promotion_where_the_standard_has_it():
