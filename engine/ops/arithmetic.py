@@ -190,9 +190,14 @@ def _(g, x, y):
     return multiply_or_zero(g, copysign(sign(x), x * copysign(1.0, y))), g * 0.0
 
 
-@op(kernel="nextafter", floating=True, samples=pairs, differentiable=False)
+@op(kernel="nextafter", floating=True, samples=pairs)
 def nextafter(x: TensorLike, y: TensorLike, /):
-    """The number next to x, in its dtype, on the way to y, elementwise."""
+    """The number next to x, in its dtype, on the way to y, elementwise; moves with x."""
+
+
+@nextafter.vjp
+def _(g):
+    return g, g * 0.0
 
 
 @op(kernel="square", samples=reals)

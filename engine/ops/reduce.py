@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fieldgrad.engine import samples, shapes
-from fieldgrad.engine._core import Tensor
+from fieldgrad.engine._core import DEFAULT_FLOAT, Tensor
 from fieldgrad.engine.op import TensorLike, op
 from fieldgrad.engine.ops.arithmetic import equal, not_equal, sqrt, square, where
+from fieldgrad.engine.ops.complex import conj, real
 from fieldgrad.engine.ops.elementary import exp, log
 from fieldgrad.engine.ops.layout import broadcast_to, reshape
 from fieldgrad.engine.ops.scans import product_of_others
@@ -96,7 +97,8 @@ def var(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool
     count = math.prod(x.shape[a] for a in shapes.normalize_axes(axis, x.ndim, "var"))
     centered = x - mean(x, axis=axis, keepdims=True)
     scale = 1.0 / (count - correction) if count > correction else math.nan
-    return sum(square(centered), axis=axis, keepdims=keepdims) * scale
+    squares = real(centered * conj(centered)) if x.dtype.kind == "c" else square(centered)
+    return sum(squares, axis=axis, keepdims=keepdims) * scale
 
 
 def std(x: Tensor, /, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
@@ -302,6 +304,7 @@ def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor
     Tensor
         Shape of x without the reduced axes.
     """
+    x = x if x.dtype.kind in "fc" else x.astype(DEFAULT_FLOAT)
     top = max(x, axis=axis, keepdims=True).detach()
     top = where(top == -np.inf, 0.0, top)
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top

@@ -129,13 +129,13 @@ def searchsorted(
     Parameters
     ----------
     x : Tensor
-        Sorted in ascending order, shape (N,).
+        Sorted in ascending order along its last axis, shape (…, N).
     v : Tensor or number
-        Values, any shape.
+        Values: any shape, or (…, M) if x has rows.
     side : {"left", "right"}, default "left"
         Before or after elements equal to the value.
     sorter : Tensor of int, optional
-        Positions that sort x, shape (N,), if x is not sorted itself.
+        Positions that sort x, shape (…, N), if x is not sorted itself.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def searchsorted(
     Raises
     ------
     ShapeError
-        If x has not one axis.
+        If x has rows and v has not as many.
     ValueError
         If side is something else.
 
@@ -155,12 +155,21 @@ def searchsorted(
     >>> fg.searchsorted(fg.tensor([1.0, 2.0, 3.0]), fg.tensor([0.0, 2.0, 9.0])).tolist()
     [0, 1, 3]
     """
-    if x.ndim != 1:
-        raise ShapeError(f"searchsorted: x has shape {x.shape}; expected one axis, in order.")
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side = {side!r}; expected 'left' or 'right'.")
-    order = None if sorter is None else np.asarray(sorter)
-    return Tensor(np.asarray(np.searchsorted(x.data, np.asarray(v), side=side, sorter=order)))  # type: ignore[call-overload]
+    rows = x.data if sorter is None else np.take_along_axis(x.data, np.asarray(sorter), -1)
+    values = np.asarray(v)
+    if x.ndim == 1:
+        return Tensor(np.asarray(np.searchsorted(rows, values, side=side)))
+    if not x.ndim or values.shape[:-1] != x.shape[:-1]:
+        raise ShapeError(
+            f"searchsorted: x has shape {x.shape} and v {values.shape}; expected x of one axis, "
+            "or as many rows in both."
+        )
+    found = np.empty(values.shape, np.int64)
+    for row in np.ndindex(x.shape[:-1]):
+        found[row] = np.searchsorted(rows[row], values[row], side=side)
+    return Tensor(found)
 
 
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from fieldgrad.engine.ops.arithmetic import abs, isnan, maximum, sqrt, where
 from fieldgrad.engine.ops.complex import conj, real
 from fieldgrad.engine.ops.creation import asarray
 from fieldgrad.engine.ops.index import take_along_axis
-from fieldgrad.engine.ops.layout import concat, moveaxis, permute_dims, reshape
+from fieldgrad.engine.ops.layout import concat, moveaxis, permute_dims, reshape, unstack
 from fieldgrad.engine.ops.linalg import matmul
 from fieldgrad.engine.ops.reduce import Axis, any, mean, sum
 from fieldgrad.engine.ops.scans import AlongAxis, cumulative_sum
@@ -184,28 +184,26 @@ def _quantiles(
     name: str, x: Tensor, q: TensorLike, axis: int, method: str, count: Tensor
 ) -> list[Tensor]:
     """For each part the value among the first count elements in order, the axis kept."""
-    parts = np.atleast_1d(np.asarray(q, np.float64))
-    if parts.ndim > 1 or np.any(~((parts >= 0) & (parts <= 1))):
+    if method not in ("linear", "lower", "higher", "nearest", "midpoint"):
+        raise ValueError(
+            f"{name}: method = {method!r}; expected linear, lower, higher, nearest or midpoint."
+        )
+    parts = reshape(asarray(q), (-1,))
+    if np.ndim(q) > 1 or np.any(~((parts.data >= 0) & (parts.data <= 1))):
         raise ValueError(f"{name}: q = {parts.tolist()}; expected parts between 0 and 1.")
     ordered = sort(x, axis=axis)
     shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+    last = np.broadcast_to(np.maximum(count.data - 1.0, 0.0), shape)
     found = []
-    for part in parts:
-        place = np.broadcast_to(part * np.maximum(count.data - 1.0, 0.0), shape)
-        low, high = np.floor(place), np.ceil(place)
-        if method not in ("linear", "lower", "higher", "nearest", "midpoint"):
-            raise ValueError(
-                f"{name}: method = {method!r}; expected linear, lower, higher, nearest or midpoint."
-            )
-        ends = {
-            "lower": (low, low),
-            "higher": (high, high),
-            "nearest": (np.round(place), np.round(place)),
-        }.get(method, (low, high))
-        below, above = (take_along_axis(ordered, i.astype(int), axis=axis) for i in ends)
-        weight = np.where(low < high, 0.5, 0.0) if method == "midpoint" else place - low
+    for part in unstack(parts):
+        place = part.astype(np.float64) * last
+        low, high = np.floor(place.data), np.ceil(place.data)
+        if method in ("lower", "higher", "nearest"):
+            low = high = {"lower": low, "higher": high}.get(method, np.round(place.data))
+        below, above = (take_along_axis(ordered, i.astype(int), axis=axis) for i in (low, high))
+        weight = place - low if method == "linear" else asarray(np.full(shape, 0.5))
         between = below + (above - below) * weight.astype(x.dtype)
-        found.append(where(ends[0] == ends[1], below, between))
+        found.append(where(low == high, below, between))
     return found
 
 
@@ -410,7 +408,7 @@ def cov(
     Returns
     -------
     Tensor
-        Shape (quantity, quantity), or () for one quantity.
+        Shape (quantity, quantity), or () for one quantity, as in NumPy.
 
     Raises
     ------
@@ -437,7 +435,7 @@ def cov(
         divisor = total - correction * lost
     products = matmul(scaled, permute_dims(conj(centered), (1, 0)))
     result = products / maximum(divisor, 0.0).astype(centered.dtype)
-    return result if x.ndim == 2 else reshape(result, ())
+    return result if rows.shape[0] > 1 else reshape(result, ())
 
 
 def corrcoef(x: Tensor, /) -> Tensor:
