@@ -63,6 +63,7 @@ def _scatter_add(g: Array, index: Array, *, axis: int, size: int) -> Array:
     shape = list(g.shape)
     shape[axis] = size
     out = np.zeros(shape, g.dtype)
+    index = np.broadcast_to(index, g.shape)
     where = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     where[axis] = index
     np.add.at(out, tuple(where), g)

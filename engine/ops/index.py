@@ -100,7 +100,7 @@ def take_along_axis(x: TensorLike, index: TensorLike, /, axis: int = -1):
     x : Tensor
         Any shape.
     index : Tensor or array of int
-        Same shape as x except along axis.
+        As many axes as x, whose lengths are those of x or 1, or where x has 1, except along axis.
     axis : int, default -1
         The axis that index counts along.
     """
@@ -125,7 +125,7 @@ def scatter_add(g: TensorLike, index: TensorLike, /, axis: int, size: int):
     g : Tensor
         Values to add.
     index : Tensor or array of int
-        Same shape as g; equal positions add up.
+        Shape of g, or 1 along some axes; equal positions add up.
     axis : int
         The axis that index counts along.
     size : int

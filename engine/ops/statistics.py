@@ -188,7 +188,7 @@ def _quantiles(
         raise ValueError(
             f"{name}: method = {method!r}; expected linear, lower, higher, nearest or midpoint."
         )
-    parts = reshape(asarray(q), (-1,))
+    parts = reshape(q if isinstance(q, Tensor) else Tensor(np.asarray(q, np.float64)), (-1,))
     if np.ndim(q) > 1 or np.any(~((parts.data >= 0) & (parts.data <= 1))):
         raise ValueError(f"{name}: q = {parts.tolist()}; expected parts between 0 and 1.")
     ordered = sort(x, axis=axis)

@@ -358,12 +358,14 @@ def takes(rng: np.random.Generator) -> Iterator[Sample]:
         size = list(shape)
         size[axis] = n
         yield (rng.normal(size=shape), rng.integers(0, shape[axis], size)), {"axis": axis}
+    yield (rng.normal(size=(1, 4, 2)), rng.integers(0, 4, (3, 2, 1))), {"axis": 1}
 
 
 def scatters(rng: np.random.Generator) -> Iterator[Sample]:
     """Values, their positions along an axis, and its length."""
     for shape, axis, size in (((5,), 0, 3), ((3, 4), 1, 6), ((2, 3, 4), -2, 2)):
         yield (rng.normal(size=shape), rng.integers(0, size, shape)), {"axis": axis, "size": size}
+    yield (rng.normal(size=(3, 4)), rng.integers(0, 2, (1, 4))), {"axis": 1, "size": 2}
 
 
 def channels_last(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

@@ -5,22 +5,25 @@ from typing import Any
 import numpy as np
 
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.shapes.layout import Shape, normalize_axes
+from fieldgrad.engine.shapes.layout import Shape, broadcast, normalize_axes
 
 __all__ = ["any_index", "index_add", "scatter_add", "set_index", "take_along_axis"]
 
 
 def take_along_axis(x: Shape, index: Shape, *, axis: int) -> Shape:
-    """Shape of the elements picked along an axis: the index's."""
+    """Shape of the elements picked along an axis: the index's there, the common one elsewhere."""
     (a,) = normalize_axes(axis, len(x), "take_along_axis")
     if len(x) != len(index) or any(
-        n != m for i, (n, m) in enumerate(zip(x, index, strict=True)) if i != a
+        n != m and n != 1 and m != 1
+        for i, (n, m) in enumerate(zip(x, index, strict=True))
+        if i != a
     ):
         raise ShapeError(
-            f"take_along_axis: index has shape {index}, x has {x}; expected equal sizes on every "
-            f"axis but {a}."
+            f"take_along_axis: index has shape {index}, x has {x}; expected as many axes, and equal "
+            f"sizes or 1 on every axis but {a}."
         )
-    return index
+    rest = broadcast((*x[:a], *x[a + 1 :]), (*index[:a], *index[a + 1 :]))
+    return (*rest[:a], index[a], *rest[a:])
 
 
 def any_index(x: Shape, *, index: Any) -> Shape:
@@ -77,7 +80,9 @@ def set_index(x: Shape, value: Shape, *, index: Any) -> Shape:
 
 def scatter_add(g: Shape, index: Shape, *, axis: int, size: int) -> Shape:
     """g's shape with another length along the axis."""
-    if g != index:
-        raise ShapeError(f"scatter_add: g has shape {g}, index has {index}; expected equal shapes.")
+    if len(g) != len(index) or broadcast(g, index) != g:
+        raise ShapeError(
+            f"scatter_add: g has shape {g}, index has {index}; expected equal sizes, or 1 in index."
+        )
     (a,) = normalize_axes(axis, len(g), "scatter_add")
     return (*g[:a], size, *g[a + 1 :])

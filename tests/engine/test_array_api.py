@@ -136,6 +136,7 @@ CASES = [
     ("take", (X, np.array([2, 0, 2])), {"axis": 1}),
     ("take", (V, np.array([0, 4])), {}),
     ("take_along_axis", (N, np.argsort(N, 1)), {"axis": 1}),
+    ("take_along_axis", (N, np.array([[2, 0]])), {}),
     ("unique_all", (V,), {}),
     ("unique_all", (N,), {}),
     ("unique_counts", (REALS["float32"],), {}),

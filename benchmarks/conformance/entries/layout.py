@@ -176,6 +176,12 @@ def _pairs(x, pad):
     return [(0, 0)] * (x.ndim - len(widths)) + widths
 
 
+def _constant_pad(x, pad, value=0.0):
+    if min(pad) < 0:
+        raise LeftOut("negative widths: a slice says it")
+    return fg.pad(x, _pairs(x, pad), value=value)
+
+
 def _full(call):
     def make(shape, *args, dtype=None, **_):
         return call(shape, *args, dtype=dtype or "float32")
@@ -197,14 +203,26 @@ def _new(name):
     return make
 
 
-def _arange(*args, dtype=None, **_):
-    return fg.arange(*args, dtype=dtype)
+def _at_least(name):
+    def call(*arrays):
+        return getattr(fg, name)(*(arrays[0] if isinstance(arrays[0], list | tuple) else arrays))
+
+    return call
+
+
+def _arange(*args, end=None, dtype=None, **_):
+    if dtype is not None and dtype.kind == "i" and any(
+        isinstance(a, float) for a in (*args, end)
+    ):
+        raise LeftOut("floats are counted before they are made integers, as in NumPy")
+    return fg.arange(*args, *([] if end is None else [end]), dtype=dtype)
 
 
 VIEWS_OF_MEMORY = Absent("memory is not addressed by strides here")
 
 ENTRIES = {
-    **same("atleast_1d atleast_2d atleast_3d fliplr flipud ravel"),
+    **same("fliplr flipud ravel"),
+    **{n: Entry(_at_least(n)) for n in ("atleast_1d", "atleast_2d", "atleast_3d")},
     **renamed(movedim="moveaxis"),
     **dict.fromkeys(("reshape", "view", "view_copy"), Entry(_view)),
     **dict.fromkeys(("reshape_as", "view_as"), Entry(lambda x, y: fg.reshape(x, y.shape))),
@@ -271,7 +289,7 @@ ENTRIES = {
     "cartesian_prod": composed(lambda *xs: _cartesian(xs)),
     "combinations": Absent("not an array function of NumPy or the standard"),
     "_chunk_cat": Absent("internal to torch's distributed code"),
-    "constant_pad_nd": Entry(lambda x, pad, value=0.0: fg.pad(x, _pairs(x, pad), value=value)),
+    "constant_pad_nd": Entry(_constant_pad),
     "arange": Entry(_arange),
     "linspace": Entry(_linspace),
     "linspace.tensor_overload": Entry(_linspace),

@@ -23,6 +23,7 @@ def _scatter_add(g, index, axis, size):
     shape = list(g.shape)
     shape[axis] = size
     out = np.zeros(shape)
+    index = np.broadcast_to(index, g.shape)
     for position in np.ndindex(g.shape):
         target = list(position)
         target[axis] = index[position]
