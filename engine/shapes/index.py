@@ -19,8 +19,8 @@ def take_along_axis(x: Shape, index: Shape, *, axis: int) -> Shape:
         if i != a
     ):
         raise ShapeError(
-            f"take_along_axis: index has shape {index}, x has {x}; expected as many axes, and equal "
-            f"sizes or 1 on every axis but {a}."
+            f"take_along_axis: index has shape {index}, x has {x}; expected as many axes, and "
+            f"equal sizes or 1 on every axis but {a}."
         )
     rest = broadcast((*x[:a], *x[a + 1 :]), (*index[:a], *index[a + 1 :]))
     return (*rest[:a], index[a], *rest[a:])
