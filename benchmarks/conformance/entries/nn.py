@@ -297,8 +297,9 @@ ENTRIES = {
     "_upsample_bilinear2d_aa": INTERNAL,
     **{
         f"nn.functional.pad.{mode}": Entry(_pad)
-        for mode in ("constant", "reflect", "replicate", "replicate_negative", "circular")
+        for mode in ("constant", "reflect", "replicate", "circular")
     },
+    "nn.functional.pad.replicate_negative": Absent("cutting is slicing, not padding"),
     "nn.functional.scaled_dot_product_attention": Entry(_attention),
     "nn.functional.multi_head_attention_forward": Absent("the layer nn.MultiheadAttention"),
     "torch.ops.aten._flash_attention_forward": INTERNAL,
