@@ -124,9 +124,8 @@ def vmap(
     Notes
     -----
     What is mapped has no values inside: ``if x > 0``, ``.item()`` and ``.numpy()`` are errors.
-    Random numbers drawn inside are the same for all examples. An op of the table without a rule of
-    its own is computed through its composite or example by example; docs/concepts/vmap.md lists
-    these. The tape records whole batches: gradients may be taken inside and outside, to any order.
+    Random numbers drawn inside are the same for all examples. An op without a rule of its own is
+    computed through its composite, or example by example. The tape records whole batches: gradients may be taken inside and outside, to any order.
 
     Examples
     --------
