@@ -125,7 +125,8 @@ def vmap(
     -----
     What is mapped has no values inside: ``if x > 0``, ``.item()`` and ``.numpy()`` are errors.
     Random numbers drawn inside are the same for all examples. An op without a rule of its own is
-    computed through its composite, or example by example. The tape records whole batches: gradients may be taken inside and outside, to any order.
+    computed through its composite, or example by example. The tape records whole batches: gradients
+    may be taken inside and outside, to any order.
 
     Examples
     --------

@@ -235,6 +235,17 @@ def weighted(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attri
     return NotImplemented if any(mapped[1:]) else op.apply(inputs, attributes)
 
 
+def _solve(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attributes) -> Any:
+    """Equations with a matrix: a right-hand side that is a vector becomes a matrix of one column."""
+    a, b = inputs
+    assert b is not None
+    if axes_of(inputs, mapped)[1] > 1:
+        return leading(2)(op, size, inputs, mapped, attributes)
+    columns = (a, expand_dims(b, axis=-1))
+    out = leading(2)(op, size, columns, mapped, attributes)
+    return reshape(out, out.shape[:-1])
+
+
 def _contract(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attributes) -> Any:
     subscripts = attributes["subscripts"]
     terms, output = subscripts.split("->")
@@ -373,6 +384,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("segment_sum", "segment_max", "segment_min", "segment_softmax"), _segments),
     **dict.fromkeys(("segment_pick", "segment_unpick"), _features),
     **dict.fromkeys(("concat", "stack"), _join),
+    **dict.fromkeys(("cholesky", "cofactors", "det", "expm", "inv", "lu", "pinv"), same),
+    **dict.fromkeys(("eig_factors", "eigh_factors", "eigvals", "eigvalsh"), same),
+    **dict.fromkeys(("qr_factors", "slogdet_parts", "svd_factors", "svdvals"), same),
+    **dict.fromkeys(("solve", "solve_triangular"), _solve),
     "cdist": leading(2),
     "knn": same,
     "gather": _gather,

@@ -41,7 +41,7 @@ def choices(n_inputs):
 def test_an_op_maps_as_a_loop_does(name):
     op = TABLE[name]
     n = 0
-    for rows, attributes in batches(op):
+    for rows, attributes in itertools.islice(batches(op), 12):
         for mapped in choices(len(rows[0])):
             examples = [
                 [x if m else y for x, y, m in zip(row, rows[0], mapped, strict=True)]
@@ -76,7 +76,7 @@ def test_gradients_of_examples_are_those_of_a_loop(name):
         parts = [fg.real(y) if y.dtype.kind == "c" else y for y in outputs]
         return sum((fg.sin(y).sum() for y in parts[1:]), fg.sin(parts[0]).sum())
 
-    for rows, attributes in itertools.islice(batches(op), 6):
+    for rows, attributes in itertools.islice(batches(op), 5):
         floats = [i for i, x in enumerate(rows[0]) if np.asarray(x).dtype.kind == "f"]
         gradient = fg.value_and_grad(lambda *xs, a=attributes: scalar(xs, a), floats)
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
