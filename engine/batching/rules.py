@@ -236,7 +236,7 @@ def weighted(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attri
 
 
 def _solve(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attributes) -> Any:
-    """Equations with a matrix: a right-hand side that is a vector becomes a matrix of one column."""
+    """Equations with a matrix: a vector on the right becomes a matrix of one column."""
     a, b = inputs
     assert b is not None
     if axes_of(inputs, mapped)[1] > 1:
