@@ -7,9 +7,9 @@ indexing, assignment into views, operators in place, hooks, buffers and DLPack b
 refuses with an error is as good as a result: the point is that no call touches memory that is not
 its own. Prints a line each 10,000 calls.
 
-Under valgrind (suppress what Python itself does with its arenas)::
+Under valgrind, which then reports only what the dynamic linker does before the first call::
 
-    PYTHONMALLOC=malloc valgrind --error-exitcode=1 --errors-for-leak-kinds=none \
+    PYTHONMALLOC=malloc FIELDGRAD_ISA=avx2 valgrind --undef-value-errors=no \
         python tests/engine/soak.py 20000
 
 With the address sanitizer: build with ``-Csetup-args=-Db_sanitize=address`` and
@@ -19,6 +19,7 @@ With the address sanitizer: build with ``-Csetup-args=-Db_sanitize=address`` and
 
 import argparse
 import collections
+import faulthandler
 import warnings
 
 import numpy as np
@@ -138,6 +139,8 @@ def main():
     names = [name for name in samples if samples[name]]
     refused = collections.Counter()
     for n in range(1, options.calls + 1):
+        if n % 100 == 1:
+            faulthandler.dump_traceback_later(300, exit=True)  # a call that does not end
         chance = rng.random()
         name = "read and write" if chance < 0.1 else "exchange" if chance < 0.15 else None
         name = name or names[rng.integers(len(names))]
