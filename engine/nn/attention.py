@@ -18,7 +18,7 @@ from fieldgrad.engine.op import TensorLike, as_tensor
 from fieldgrad.engine.ops import elementary
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.attention import scaled_dot_product_attention
-from fieldgrad.engine.ops.layout import permute_dims, reshape
+from fieldgrad.engine.ops.layout import permute_dims, reshape, unstack
 from fieldgrad.engine.ops.linalg import linear
 
 __all__ = [
@@ -127,10 +127,14 @@ class MultiheadAttention(Module):
             Shape (batch, L, embed_dim); with need_weights a tuple of it and the weights, shape
             (batch, heads, L, S).
         """
-        q, k, v = (
-            self._heads(linear(x, w, b))
-            for x, (w, b) in zip((query, key, value), self._projections(), strict=True)
-        )
+        _check_sequences(query, key, value)
+        if query is key is value and hasattr(self, "in_proj_weight"):
+            q, k, v = self._projected_together(query)
+        else:
+            q, k, v = (
+                self._heads(linear(x, w, b))
+                for x, (w, b) in zip((query, key, value), self._projections(), strict=True)
+            )
         mask = self._mask(q.shape[-2], k.shape[-2], key_mask, attn_mask, is_causal)
         rate = self.dropout if self.training else 0.0
         y = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
@@ -140,6 +144,12 @@ class MultiheadAttention(Module):
             return y
         every_key = np.eye(k.shape[-2], dtype=k.dtype)
         return y, scaled_dot_product_attention(q, k, every_key, attn_mask=mask)
+
+    def _projected_together(self, x: Tensor) -> Any:
+        """Queries, keys and values of self-attention from one product, without a copy."""
+        y = linear(x, self.in_proj_weight, self.in_proj_bias)
+        y = reshape(y, (*x.shape[:2], 3, self.num_heads, self.embed_dim // self.num_heads))
+        return unstack(permute_dims(y, (2, 0, 3, 1, 4)), axis=0)
 
     def _projections(self) -> list[tuple[Tensor, Tensor | None]]:
         n, bias = self.embed_dim, self.in_proj_bias
@@ -153,10 +163,6 @@ class MultiheadAttention(Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, step, feature) to (batch, head, step, feature of the head)."""
-        if x.ndim != 3:
-            raise ShapeError(
-                f"MultiheadAttention: an input has {x.ndim} axes; expected (batch, step, feature)."
-            )
         x = reshape(x, (*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads))
         return permute_dims(x, (0, 2, 1, 3))
 
@@ -385,6 +391,14 @@ class TransformerDecoderLayer(Module):
         for part, norm in ((attend, self.norm1), (look, self.norm2), (feed, self.norm3)):
             x = x + part(norm(x)) if self.norm_first else norm(x + part(x))
         return x
+
+
+def _check_sequences(query: Tensor, key: Tensor, value: Tensor) -> None:
+    if query.ndim != 3 or key.ndim != 3 or value.ndim != 3 or key.shape[:2] != value.shape[:2]:
+        raise ShapeError(
+            f"MultiheadAttention: query has shape {query.shape}, key {key.shape}, value "
+            f"{value.shape}; expected (batch, step, feature), with one value for each key."
+        )
 
 
 def _known_activation(name: str) -> str:

@@ -106,7 +106,7 @@ class LBFGS:
             if np.abs(g).max(initial=0.0) <= self.tolerance_grad:
                 break
             direction = self._direction(g)
-            slope = float(g @ direction)
+            slope = _dot(g, direction)
             length = self.lr
             if not self._started:
                 length *= min(1.0, 1.0 / float(np.abs(g).sum()))
@@ -158,10 +158,10 @@ class LBFGS:
     ) -> tuple[float, float, Array]:
         """Loss and slope at a length, and the gradient."""
         value, g = self._evaluate(loss, w + length * direction)
-        return value, float(g @ direction), g
+        return value, _dot(g, direction), g
 
     def _remember(self, s: Array, y: Array) -> None:
-        if float(s @ y) > 1e-10:  # the Hessian stays positive
+        if _dot(s, y) > 1e-10:  # the Hessian stays positive
             self._pairs.append((s, y))
 
     def _direction(self, g: Array) -> Array:
@@ -169,16 +169,21 @@ class LBFGS:
         q = -g
         taken: list[tuple[float, float, Array, Array]] = []
         for s, y in reversed(self._pairs):
-            rho = 1.0 / float(s @ y)
-            a = rho * float(s @ q)
+            rho = 1.0 / _dot(s, y)
+            a = rho * _dot(s, q)
             q = q - a * y
             taken.append((rho, a, s, y))
         if self._pairs:
             s, y = self._pairs[-1]
-            q = q * (float(s @ y) / float(y @ y))
+            q = q * (_dot(s, y) / _dot(y, y))
         for rho, a, s, y in reversed(taken):
-            q = q + (a - rho * float(y @ q)) * s
+            q = q + (a - rho * _dot(y, q)) * s
         return q
+
+
+def _dot(x: Array, y: Array) -> float:
+    """Sum of products, in an order that does not depend on the number of threads."""
+    return float((x * y).sum())
 
 
 def _strong_wolfe(

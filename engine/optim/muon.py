@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from fieldgrad.engine import _optim_kernels
+from fieldgrad.engine._linalg_kernels import matmul
 from fieldgrad.engine.errors import RecipeError
 from fieldgrad.engine.optim.base import Array, Optimizer, Params, check
 
@@ -112,8 +114,9 @@ class Muon(Optimizer):
         a, b, c = self.ns_coefficients
         tall = x.shape[0] > x.shape[1]
         x = x.T if tall else x
-        x = x / max(float(np.linalg.norm(x)), self.eps)
+        norm = math.sqrt(_optim_kernels.sum_of_squares([np.ascontiguousarray(x)]))
+        x = x / x.dtype.type(max(norm, self.eps))
         for _ in range(self.ns_steps):
-            gram = x @ x.T
-            x = a * x + (b * gram + c * (gram @ gram)) @ x
+            gram = matmul(x, x.T)
+            x = a * x + matmul(b * gram + c * matmul(gram, gram), x)
         return x.T if tall else x
