@@ -43,20 +43,27 @@ def run(command, folder, **environment):
     return done.stdout
 
 
+def copy(folder):
+    """A copy of what is built and tested."""
+    hidden = shutil.ignore_patterns(".*", "build", "demo", "__pycache__", "*.so", "*-venv")
+    shutil.copytree(ROOT, folder, ignore=hidden)
+    return folder
+
+
+def test_the_page_names_places_that_exist(tmp_path):
+    assert follow(PAGE.read_text(encoding="utf-8"), copy(tmp_path / "fieldgrad")) == 4
+
+
 @pytest.mark.slow
 def test_the_exercise_works(tmp_path):
     pytest.importorskip("mesonpy", reason="the exercise compiles the engine")
-    folder, site = tmp_path / "fieldgrad", tmp_path / "site"
-    shutil.copytree(
-        ROOT,
-        folder,
-        ignore=shutil.ignore_patterns(".*", "build", "demo", "__pycache__", "*.so", "*-venv"),
-    )
-    assert follow(PAGE.read_text(encoding="utf-8"), folder) == 4
+    folder, site = copy(tmp_path / "fieldgrad"), tmp_path / "site"
+    follow(PAGE.read_text(encoding="utf-8"), folder)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps"]
     run([*pip, "--target", str(site), "."], folder)
     # -S: an editable installation of this checkout would come first.
     path = os.pathsep.join([str(site), sysconfig.get_path("purelib")])
-    tests = [sys.executable, "-S", "-m", "pytest", "-q", "-k", "cube", "tests/engine"]
-    output = run(tests, folder, PYTHONPATH=path)
+    files = ["test_op_table.py", "test_vmap.py", "test_masks.py"]
+    tests = [sys.executable, "-S", "-m", "pytest", "-q", "-k", "cube", *files]
+    output = run(tests, folder / "tests" / "engine", PYTHONPATH=path)
     assert int(re.search(r"(\d+) passed", output)[1]) >= 15
