@@ -1,6 +1,6 @@
 """Sorting, and searching for values and places."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -122,7 +122,12 @@ def topk(
 
 
 def searchsorted(
-    x: Tensor, v: TensorLike, /, *, side: str = "left", sorter: TensorLike | None = None
+    x: Tensor,
+    v: TensorLike,
+    /,
+    *,
+    side: Literal["left", "right"] = "left",
+    sorter: TensorLike | None = None,
 ) -> Tensor:
     """Where values belong in a sorted array.
 
