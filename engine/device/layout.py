@@ -123,7 +123,7 @@ KERNELS: Table = {
     "reshape": _reshape,
     "permute_dims": lambda x, axes: x.transpose(axes),
     "broadcast_to": lambda x, shape: _kernels.broadcast_to(x, tuple(shape)),
-    "flip": lambda x, axis: np.flip(x, axis),
+    "flip": lambda x, axis: np.asarray(np.flip(x, axis)),
     "roll": lambda x, shift, axis: np.roll(x, shift, axis),
     "unstack": lambda x, axis: [
         x[(*[slice(None)] * (axis % x.ndim), i, ...)] for i in range(x.shape[axis])

@@ -460,6 +460,8 @@ def ifftshift(x: Tensor, /, *, axes: Axes = None) -> Tensor:
 def _transform(
     name: str, x: Tensor, s: Sequence[int] | None, axes: Axes, norm: str, *, inverse: bool
 ) -> Tensor:
+    if not x.ndim and not axes and not s:
+        return _as_complex(x)  # no axes, nothing to do
     lengths, order = _lengths(name, x, s, axes, norm)
     return dft(_resized(_as_complex(x), lengths, order), axes=order, inverse=inverse, norm=norm)
 

@@ -205,7 +205,14 @@ def broadcasts(rng: np.random.Generator) -> Iterator[Sample]:
 
 def flips(rng: np.random.Generator) -> Iterator[Sample]:
     """An input and the axes to reverse."""
-    for shape, axis in (((5,), 0), ((2, 3), -1), ((2, 3, 4), (0, 2)), ((0, 2), 0), ((2, 3), None)):
+    for shape, axis in (
+        ((5,), 0),
+        ((2, 3), -1),
+        ((2, 3, 4), (0, 2)),
+        ((0, 2), 0),
+        ((2, 3), None),
+        ((), None),
+    ):
         yield (rng.normal(size=shape),), {"axis": axis}
 
 
