@@ -1,10 +1,20 @@
 """Every op, by subject.
 
-creation    tensor, zeros, ones
+creation    tensor, asarray, zeros, arange, meshgrid, tril, …
+dtypes      names, limits, kinds and promotion of dtypes
 arithmetic  add … clip, comparisons, where
+bitwise     bits and divisors of integers
 elementary  exp, log, trigonometry, erf, activations
+complex     real, imag, conj
+composed    isclose, sinc, lerp, …: elementwise, made of others
 layout      reshape, permute_dims, concat, pad, flip, …
-reduce      sum, mean, max, cumsum, logsumexp, …
+arrange     hstack, diag, rot90, sliding_window, …: made of these
+reduce      sum, mean, max, logsumexp, …
+scans       cumsum, cumprod, linear_scan, cummax, diff, …
+statistics  quantile, cov, trapezoid, gradient, bincount, …
+sorting     sort, topk, searchsorted, nonzero, isin
+sets        unique_values and its like
+fft         discrete Fourier transforms
 linalg      matmul, linear, einsum
 conv        conv, conv_transpose, conv_weight
 norm        instance_norm, group_norm, batch_norm, layer_norm
