@@ -295,6 +295,7 @@ from fieldgrad.engine.ops.scans import (
     linear_scan,
     logcumsumexp,
 )
+from fieldgrad.engine.ops.scatter import scatter
 from fieldgrad.engine.ops.segment import (
     gather,
     segment_max,
@@ -579,6 +580,7 @@ __all__ = [
     "rrelu",
     "rsqrt",
     "scaled_dot_product_attention",
+    "scatter",
     "scatter_add",
     "searchsorted",
     "segment_max",

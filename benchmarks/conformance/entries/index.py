@@ -3,7 +3,7 @@
 import numpy as np
 
 import fieldgrad.engine as fg
-from benchmarks.conformance.entries.adapter import Absent, Entry, composed
+from benchmarks.conformance.entries.adapter import Absent, Entry, LeftOut, composed
 
 __all__ = ["ENTRIES"]
 
@@ -20,25 +20,48 @@ def _written(x, index, value):
     return out
 
 
+def _lifted(x):
+    """A 0-d array as one of one element: torch gives it an axis."""
+    return x if x.ndim else fg.reshape(x, (1,))
+
+
 def _gather(x, axis, index, **_):
-    if not x.ndim:
-        return fg.reshape(fg.take(fg.reshape(x, (1,)), fg.reshape(index, (-1,)), axis=0),
-                          index.shape)  # fmt: skip
-    if not index.ndim:
-        return fg.take_along_axis(x, fg.reshape(index, (1,)), axis=axis)[0]
-    return fg.gather_elements(x, index, axis=axis)
+    shape, x, index = index.shape, _lifted(x), _lifted(index)
+    axis %= x.ndim
+    if index.ndim != x.ndim:  # without elements, for torch
+        return fg.reshape(fg.reshape(x, (-1,))[:0], shape)
+    part = tuple(slice(None if i == axis else n) for i, n in enumerate(index.shape))
+    return fg.reshape(fg.take_along_axis(x[part], index, axis=axis), shape)
 
 
-def _scatter(x, axis, index, source, *, reduce=None):
-    return fg.scatter(x, index, source, axis=axis, reduce=reduce)
+REDUCTIONS = {"add": "sum", "amax": "max", "amin": "min", None: None}
+
+
+def _scatter(x, axis, index, source, *, reduce=None, include_self=True):
+    if reduce in ("multiply", "prod"):
+        raise LeftOut("products of the numbers that meet are not formed")
+    shape, x, index = x.shape, _lifted(x), _lifted(index)
+    if isinstance(source, fg.Tensor) and source.shape != index.shape:
+        source = _lifted(source)[tuple(slice(n) for n in index.shape)]
+    source = source if isinstance(source, fg.Tensor) else fg.tensor(source).astype(x.dtype)
+    found = fg.scatter(x, index, source, axis=axis, reduce=REDUCTIONS.get(reduce, reduce),
+                       include_self=include_self)  # fmt: skip
+    return fg.reshape(found, shape)
 
 
 def _scatter_reduce(x, axis, index, source, reduce, *, include_self=True):
-    return fg.scatter(x, index, source, axis=axis, reduce=reduce, include_self=include_self)
+    return _scatter(x, axis, index, source, reduce=reduce, include_self=include_self)
 
 
-def _index_add(x, axis, index, source, *, alpha=1):
-    return fg.index_add_along(x, index, source * alpha, axis=axis)
+def _index_reduce(x, axis, index, source, reduce="sum", *, include_self=True, alpha=1):
+    """Whole slices are brought to their places: an index of one axis, repeated over the others."""
+    shape, x, source = x.shape, _lifted(x), _lifted(source)
+    sizes = [1] * x.ndim
+    sizes[axis] = -1
+    index = fg.broadcast_to(fg.reshape(index, tuple(sizes)), source.shape)
+    source = source if alpha == 1 else source * alpha
+    found = _scatter(x, axis, index, source, reduce=reduce, include_self=include_self)
+    return fg.reshape(found, shape)
 
 
 def _index_select(x, axis, index):
@@ -55,7 +78,7 @@ def _put(x, index, source, accumulate=False):
     flat = fg.reshape(x, (-1,))
     index, source = fg.reshape(index, (-1,)), fg.reshape(source, (-1,))
     if accumulate:
-        return fg.reshape(fg.index_add_along(flat, index, source, axis=0), x.shape)
+        return fg.reshape(fg.scatter(flat, index, source, axis=0, reduce="sum"), x.shape)
     return fg.reshape(_written(flat, index, source), x.shape)
 
 
@@ -74,10 +97,12 @@ def _take_along(x, index, dim=None):
 
 
 def _index_put(x, index, value, accumulate=False):
-    if accumulate:
-        return x + fg.index_add(fg.broadcast_to(value, np.empty(x.shape)[_plain(index)].shape),
-                                index=_plain(index), shape=x.shape)  # fmt: skip
-    return _written(x, tuple(index), value)
+    if not accumulate:
+        return _written(x, tuple(index), value)
+    numbers = np.arange(x.size).reshape(x.shape)[_plain(index)]
+    value = fg.reshape(fg.broadcast_to(value, numbers.shape), (-1,))
+    flat = fg.scatter(fg.reshape(x, (-1,)), numbers.ravel(), value, axis=0, reduce="sum")
+    return fg.reshape(flat, x.shape)
 
 
 def _plain(index):
@@ -120,6 +145,8 @@ def _nonzero(x, *, as_tuple=False):
 
 def _searchsorted(edges, x, *, side="left", right=False, sorter=None, **_):
     side = "right" if right else side
+    if edges.ndim != 1:
+        raise LeftOut("several sorted rows; one, as in NumPy")
     return fg.searchsorted(edges, x, side=side, sorter=sorter)
 
 
@@ -127,23 +154,27 @@ NOT_PUBLIC = Absent("internal to torch's compiler")
 
 ENTRIES = {
     "__getitem__": Entry(lambda x, index: x[index]),
-    "gather": Entry(_gather),
+    "gather": composed(_gather),
     "scatter": Entry(_scatter),
-    "scatter_add": Entry(lambda x, axis, i, s: fg.scatter(x, i, s, axis=axis, reduce="add")),
+    "scatter_add": Entry(lambda x, axis, i, s: _scatter(x, axis, i, s, reduce="sum")),
     **dict.fromkeys(
-        [f"scatter_reduce.{kind}" for kind in ("sum", "prod", "mean", "amin", "amax")],
+        [f"scatter_reduce.{kind}" for kind in ("sum", "mean", "amin", "amax")],
         Entry(_scatter_reduce),
     ),
     "index_select": Entry(_index_select),
-    "index_add": Entry(_index_add),
+    "index_add": composed(
+        lambda x, axis, i, s, *, alpha=1: _index_reduce(x, axis, i, s, alpha=alpha)
+    ),
     "index_fill": Entry(_index_fill),
     "index_copy": Entry(_index_copy),
     **dict.fromkeys(
-        [f"index_reduce.{kind}" for kind in ("mean", "prod", "amin", "amax")],
-        Absent("scatter with reduce= and a broadcast index does it"),
+        [f"index_reduce.{kind}" for kind in ("mean", "amin", "amax")],
+        composed(_index_reduce),
     ),
-    "index_put": Entry(_index_put),
-    "put": Entry(_put),
+    "scatter_reduce.prod": Absent("products of the numbers that meet are not formed"),
+    "index_reduce.prod": Absent("products of the numbers that meet are not formed"),
+    "index_put": composed(_index_put),
+    "put": composed(_put),
     "take": Entry(_take),
     "take_along_dim": Entry(_take_along),
     "masked_fill": Entry(_masked_fill),

@@ -209,6 +209,13 @@ def _inner(x, y):
     return fg.tensordot(x, y, axes=((-1,), (-1,)))
 
 
+def _cdist(x, y, p=2.0, *_, **__):
+    if p == 2:
+        return fg.cdist(x, y)
+    apart = fg.expand_dims(x, axis=-2) - fg.expand_dims(y, axis=-3)
+    return fg.linalg.vector_norm(apart, ord=p, axis=-1)
+
+
 def _vander(x, *, N=None):
     if not x.ndim:
         raise LeftOut("a 0-d array is no vector")
@@ -301,7 +308,7 @@ ENTRIES = {
     "linalg.tensorsolve": Entry(_tensorsolve),
     "svd_lowrank": APPROXIMATE,
     "pca_lowrank": APPROXIMATE,
-    "cdist": Entry(lambda x, y, p=2.0, **_: fg.cdist(x, y, p=p)),
+    "cdist": composed(_cdist),
     "sparse.sampled_addmm": Absent("no sparse tensors"),
     "sparse.mm.reduce": Absent("no sparse tensors"),
     "torch._scaled_mm": Absent("8-bit floats have no NumPy dtype"),
