@@ -4,12 +4,13 @@ Floors, from below; each imports only its own or lower ones::
 
     4  train/ recipe field checkpoint cli        the training loop, recipes, the command line
     3  nn/ optim data distributions/              modules, optimizers, loaders, probability
-    2  op shapes samples ops/ autograd            every op: rule, shape, tests' samples
+    2  op shapes samples ops/ autograd/           every op: rule, shape, tests' samples
+       transforms batching/ profiler              what may see op calls: vmap, recompute, profile
     1  _core (Tensor, tape)  device  memory       names of kernels to callables
     0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
        _linalg_kernels  _norm_kernels  _optim_kernels  _irregular_kernels
 
-Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd.py``.
+Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd/``.
 
 >>> import fieldgrad.engine as fg
 >>> w = fg.tensor([1.0, 2.0], requires_grad=True)

@@ -113,6 +113,8 @@ class Mapped(Tensor):
     tolist = _refuse(".tolist()")
     assign = _refuse(".assign()")
     bump_version = _refuse(".bump_version()")
+    register_hook = _refuse(".register_hook()")
+    __deepcopy__ = _refuse("copy.deepcopy(x)")
     __array__ = _refuse("np.asarray(x)")
     __bool__ = _refuse("bool(x)")
     __float__ = _refuse("float(x)")

@@ -377,7 +377,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("conv", "conv_transpose", "conv_weight"), grouped),
     **dict.fromkeys(("max_pool", "instance_norm", "group_norm", "given_norm"), rows(0)),
     **dict.fromkeys(("fold", "unfold"), rows(0)),
-    **dict.fromkeys(("max_unpool", "max_pool_gradient"), rows(0, 1)),
+    "max_pool_gradient": rows(0, 1),
     **dict.fromkeys(("linear", "layer_norm"), weighted),
     **dict.fromkeys(("gru", "lstm"), _recurrent),
     **dict.fromkeys(("getitem", "index_add", "setitem"), _indexed),

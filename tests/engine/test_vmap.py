@@ -1,5 +1,6 @@
 """vmap: every op of the table maps as a loop over the examples would, and its gradients too."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import fieldgrad.engine as fg
 from fieldgrad.engine._core import TABLE
-from fieldgrad.engine.batching.rules import rule_of
+from fieldgrad.engine.batching.rules import RULES, rule_of
 from fieldgrad.engine.errors import GradientError, ShapeError
 
 OPS = sorted(TABLE)
@@ -197,6 +198,9 @@ def test_assignment_that_a_view_would_not_see_is_refused():
         lambda x: x.numpy(),
         lambda x: x.item(),
         lambda x: fg.tensor(x),
+        copy.deepcopy,
+        memoryview,
+        lambda x: x.register_hook(print),
         lambda x: fg.tensor(np.arange(3.0))[fg.astype(x, np.int64)],
     ],
 )
@@ -253,6 +257,10 @@ def test_gradients_of_each_example_for_shared_weights():
         want = gradient(weights, x[i], y[i])[1]
         for name in weights:
             np.testing.assert_allclose(got[name].numpy()[i], want[name].numpy(), rtol=1e-10)
+
+
+def test_rules_are_for_ops_of_the_table():
+    assert RULES.keys() <= TABLE.keys()
 
 
 def test_ops_run_once_for_the_whole_batch(monkeypatch):
