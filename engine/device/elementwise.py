@@ -1,9 +1,12 @@
 """Elementwise ops: C loops for float32 and float64, the ufunc for every other dtype."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fieldgrad.engine import _kernels
 from fieldgrad.engine.device.table import Array, Table, arrays_out
+from fieldgrad.engine.errors import DTypeError
 
 __all__ = ["KERNELS"]
 
@@ -14,6 +17,21 @@ def _multiply_or_zero(x: Array, y: Array) -> Array:
 
 def _divide_or_zero(x: Array, y: Array) -> Array:
     return np.where(x == 0, x, x / y)
+
+
+def _of_integers(name: str) -> Callable[..., Array]:
+    """NumPy's function, for integers and truth values only."""
+    function = arrays_out(getattr(np, name))
+
+    def kernel(*arrays: Array) -> Array:
+        if any(x.dtype.kind not in "biu" for x in arrays):
+            raise DTypeError(
+                f"{name}: dtype {' and '.join(str(x.dtype) for x in arrays)}; expected integers or "
+                "truth values. Convert with .astype(int64) first."
+            )
+        return function(*arrays)
+
+    return kernel
 
 
 KERNELS: Table = {
@@ -84,21 +102,13 @@ KERNELS: Table = {
             "atan",
             "atan2",
             "atanh",
-            "bitwise_and",
-            "bitwise_invert",
-            "bitwise_left_shift",
-            "bitwise_or",
-            "bitwise_right_shift",
-            "bitwise_xor",
             "copysign",
             "cosh",
             "exp2",
             "floor_divide",
             "fmod",
-            "gcd",
             "hypot",
             "isinf",
-            "lcm",
             "log10",
             "log2",
             "logaddexp",
@@ -111,6 +121,19 @@ KERNELS: Table = {
             "sinh",
             "tan",
             "trunc",
+        )
+    },
+    **{
+        name: _of_integers(name)
+        for name in (
+            "bitwise_and",
+            "bitwise_invert",
+            "bitwise_left_shift",
+            "bitwise_or",
+            "bitwise_right_shift",
+            "bitwise_xor",
+            "gcd",
+            "lcm",
         )
     },
     "real": lambda x: x.real,

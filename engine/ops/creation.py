@@ -459,7 +459,8 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
         If the other library cannot hand over its memory.
     """
     _check_device("from_dlpack", device)
-    return Tensor(np.from_dlpack(x, device="cpu" if device else None, copy=copy))
+    # NumPy 2.0 has no argument copy.
+    return Tensor(np.from_dlpack(x) if copy is None else np.from_dlpack(x, copy=copy))
 
 
 def meshgrid(*arrays: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:

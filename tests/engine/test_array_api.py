@@ -450,6 +450,20 @@ def test_an_axis_that_does_not_exist_is_an_index_error_and_a_value_error():
             xp.expand_dims(xp.zeros(3), axis=5)
 
 
+def test_bits_are_of_integers():
+    with pytest.raises(fg.errors.DTypeError, match="expected integers"):
+        xp.bitwise_and(xp.ones(2), xp.ones(2))
+
+
+@pytest.mark.parametrize("copy", [None, True])
+def test_from_dlpack_takes_arrays_of_others(copy):
+    a = np.arange(6.0).reshape(2, 3)
+    x = xp.from_dlpack(a, device="cpu", copy=copy)
+    assert isinstance(x, fg.Tensor)
+    assert np.shares_memory(x.data, a) == (copy is None)
+    assert xp.from_dlpack(x).tolist() == a.tolist()
+
+
 @pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod", "take"])
 def test_several_axes_need_a_name(name):
     arguments = [xp.zeros((2, 2))] + ([xp.asarray([0])] if name == "take" else [])
