@@ -28,6 +28,8 @@ class Adam(Optimizer):
         Strength of the decay of the weights.
     decoupled : bool, default False
         Decay the weights themselves by ``lr * weight_decay``, not through the gradient.
+    amsgrad : bool, default False
+        Divide by the root of the largest mean square so far.
 
     Notes
     -----
@@ -40,7 +42,8 @@ class Adam(Optimizer):
     References
     ----------
     Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, arXiv:1412.6980,
-    algorithm 1.
+    algorithm 1. AMSGrad: Reddi, Kale, Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+    arXiv:1904.09237, algorithm 2.
     """
 
     slots = ("mean", "mean_square")
@@ -54,16 +57,29 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         decoupled: bool = False,
+        amsgrad: bool = False,
     ) -> None:
         check("betas[1]", betas[1], 0 <= betas[1] < 1, "0 <= beta < 1")
         check("eps", eps, eps > 0, "a positive number")
         super().__init__(params, lr, betas[0], weight_decay, decoupled)
         self.beta2 = betas[1]
         self.eps = eps
+        self.amsgrad = amsgrad
+        if amsgrad:
+            self._state["largest"] = [np.zeros_like(p.data) for p in self.params]
 
     def update(self, chosen: list[int], t: Array, lr: Array, decay: Array, shrink: Array) -> None:
         """Change some parameters in place; see `Optimizer.update`."""
         beta1, beta2 = float(self.momentum), float(self.beta2)
+        if self.amsgrad:
+            for i, w, g, n, step in self.changed(chosen, t, lr, decay, shrink):
+                m, v, top = (self._state[slot][i] for slot in (*self.slots, "largest"))
+                m += (1 - beta1) * (g - m)
+                v += (1 - beta2) * (g * g - v)
+                np.maximum(top, v, out=top)
+                step /= 1 - beta1**n
+                w -= step * m / (np.sqrt(top / (1 - beta2**n)) + self.eps)
+            return
         rate, correction = lr / (1 - beta1**t), (1 - beta2**t) ** -0.5
         self._run(
             "adam", chosen, self.slots, rate, decay, shrink, beta1, beta2, self.eps, correction
@@ -85,6 +101,8 @@ class AdamW(Adam):
         As in `Adam`.
     weight_decay : float, default 0.01
         Each step first multiplies the weights by ``1 - lr * weight_decay``.
+    amsgrad : bool, default False
+        As in `Adam`.
 
     Notes
     -----
@@ -105,10 +123,10 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        amsgrad: bool = False,
     ) -> None:
-        super().__init__(
-            params, lr, betas=betas, eps=eps, weight_decay=weight_decay, decoupled=True
-        )
+        options: dict[str, Any] = {"weight_decay": weight_decay, "amsgrad": amsgrad}
+        super().__init__(params, lr, betas=betas, eps=eps, decoupled=True, **options)
 
 
 class RAdam(Adam):
@@ -140,6 +158,19 @@ class RAdam(Adam):
     Liu, Jiang, He, Chen, Liu, Gao, Han, "On the variance of the adaptive learning rate and beyond",
     ICLR 2020, arXiv:1908.03265, algorithm 2.
     """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+    ) -> None:
+        options: dict[str, Any] = {"weight_decay": weight_decay, "decoupled": decoupled}
+        super().__init__(params, lr, betas=betas, eps=eps, **options)
 
     def update(self, chosen: list[int], t: Array, lr: Array, decay: Array, shrink: Array) -> None:
         """Change some parameters in place; see `Optimizer.update`."""

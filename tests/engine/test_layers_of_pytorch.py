@@ -152,6 +152,26 @@ def test_a_decoder_layer_is_that_of_pytorch(torch):
         np.testing.assert_allclose(got.numpy(), want.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_recurrent_layers_take_the_weights_of_pytorch(torch, kind):
+    ours = getattr(nn, kind)(3, 4, 2, bidirectional=True)
+    theirs = getattr(torch.nn, kind)(3, 4, 2, bidirectional=True, batch_first=True)
+    x = normal(2, 5, 3).astype(np.float32)
+    ours.load_state_dict(fg.interop.from_torch_state_dict(ours, theirs.state_dict()))
+    got, want = ours(fg.tensor(x))[0], theirs(torch.tensor(x))[0]
+    agree(got, want.detach())
+
+
+def test_batch_norms_move_their_averages_as_pytorch_does(torch):
+    ours, theirs = nn.BatchNorm(3), torch.nn.BatchNorm2d(3)
+    for seed in range(3):
+        x = normal(4, 3, 5, 2, seed=seed).astype(np.float32)
+        agree(ours(fg.tensor(x)), theirs(torch.tensor(x)).detach())
+    state = fg.interop.from_torch_state_dict(ours, theirs.state_dict())
+    for name in ("running_mean", "running_var"):
+        np.testing.assert_allclose(ours.state_dict()[name], state[name], rtol=1e-5, atol=1e-6)
+
+
 def test_embeddings_take_the_weights_of_pytorch(torch):
     index = np.array([[1, 4], [0, 1]])
     for ours, theirs in (

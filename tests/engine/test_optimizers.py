@@ -10,6 +10,7 @@ from fieldgrad.engine.optim import (
     LBFGS,
     SGD,
     Adagrad,
+    Adam,
     AdamW,
     Lion,
     Lookahead,
@@ -127,7 +128,22 @@ def lookahead(w, k, alpha, lr, momentum):
     return w
 
 
+def amsgrad(w, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, decay=0.0):
+    m, v, top = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    for t, g in each_step(w):
+        w = w * (1 - lr * decay)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        top = np.maximum(top, v)
+        w = w - lr * m / (1 - b1**t) / (np.sqrt(top / (1 - b2**t)) + eps)
+    return w
+
+
 CASES = {
+    "amsgrad": (lambda p: Adam(p, betas=(0.9, 0.5), amsgrad=True), lambda w: amsgrad(w, b2=0.5)),
+    "amsgrad decoupled": (
+        lambda p: AdamW(p, 0.01, betas=(0.9, 0.8), amsgrad=True),
+        lambda w: amsgrad(w, 0.01, b2=0.8, decay=0.01),
+    ),
     "rmsprop": (lambda p: RMSprop(p), rmsprop),
     "rmsprop options": (
         lambda p: RMSprop(p, 0.02, 0.9, alpha=0.8, eps=1e-3, centered=True, weight_decay=0.1),
@@ -189,6 +205,8 @@ def test_trajectories_follow_the_formula(case, dtype, tolerance):
 
 
 TORCH = {
+    "amsgrad": lambda t, p: t.Adam(p, betas=(0.9, 0.5), amsgrad=True),
+    "amsgrad decoupled": lambda t, p: t.AdamW(p, 0.01, betas=(0.9, 0.8), amsgrad=True),
     "rmsprop": lambda t, p: t.RMSprop(p),
     "rmsprop options": lambda t, p: t.RMSprop(
         p, 0.02, alpha=0.8, eps=1e-3, momentum=0.9, centered=True, weight_decay=0.1
