@@ -30,7 +30,11 @@ def enable_grad() -> Iterator[None]:
 
 @contextlib.contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Remember the line of each recorded op and stop at the first NaN of a backward pass."""
+    """Stop where the first NaN comes up, forward or backward, and name the op and its line.
+
+    Forward it is a `NumericsError` from an op that makes NaN of inputs without any; backward a
+    `GradientError` that names the forward line of the op whose gradient it is.
+    """
     before = set_anomaly(True)
     try:
         yield

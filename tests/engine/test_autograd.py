@@ -200,11 +200,11 @@ def test_anomaly_mode_names_op_and_line_of_the_first_nan():
 def test_anomaly_mode_names_op_and_line_of_a_nan_that_comes_up_backward():
     x = fg.tensor([0.0], requires_grad=True)
     with fg.detect_anomaly():
-        y = x / fg.abs(x + 1.0)
+        y = x * 0.0
         z = y**0.5  # infinite slope at 0
-        w = z * 0.0 + fg.tensor([1.0])
-        with pytest.raises(GradientError, match=r"power, recorded at .*test_autograd\.py:\d+.*NaN"):
-            w.sum().backward()
+        pattern = r"multiply, recorded at .*test_autograd\.py:\d+.*NaN"  # infinity · 0
+        with pytest.raises(GradientError, match=pattern):
+            z.sum().backward()
 
 
 def test_gradcheck_finds_a_wrong_rule():
