@@ -202,10 +202,17 @@ def compare(
             raise Disagreement(f"dtype {y.dtype}, torch gives {str(want.dtype)[6:]}")
         if not entry.shapes_only:
             agree(y.data, values(want), "values", entry.torch_error)
-    smooth = [(w, y) for w, y in pairs if w.requires_grad and w.dtype.is_floating_point]
+    smooth = [part for want, y in pairs if want.requires_grad for part in real_parts(want, y)]
     if not smooth or entry.shapes_only:
         return 0
     return compare_gradients(smooth, arguments, ours, single)
+
+
+def real_parts(want: torch.Tensor, y: fg.Tensor) -> list[tuple[torch.Tensor, fg.Tensor]]:
+    """The results as real numbers: two of complex ones."""
+    if not want.dtype.is_complex:
+        return [(want, y)]
+    return [(torch.real(want), fg.real(y)), (torch.imag(want), fg.imag(y))]
 
 
 def compare_gradients(pairs: list[tuple[Any, Any]], arguments: Any, ours: Any, single: bool) -> int:

@@ -305,7 +305,7 @@ def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor
         Shape of x without the reduced axes.
     """
     x = x if x.dtype.kind in "fc" else x.astype(DEFAULT_FLOAT)
-    top = max(x, axis=axis, keepdims=True).detach()
+    top = max(real(x).detach(), axis=axis, keepdims=True)
     top = where(top == -np.inf, 0.0, top)
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
     return total if keepdims else reshape(total, shapes.reduction(x.shape, axis=axis))

@@ -211,9 +211,7 @@ def _at_least(name):
 
 
 def _arange(*args, end=None, dtype=None, **_):
-    if dtype is not None and dtype.kind == "i" and any(
-        isinstance(a, float) for a in (*args, end)
-    ):
+    if dtype is not None and dtype.kind == "i" and any(isinstance(a, float) for a in (*args, end)):
         raise LeftOut("floats are counted before they are made integers, as in NumPy")
     return fg.arange(*args, *([] if end is None else [end]), dtype=dtype)
 
