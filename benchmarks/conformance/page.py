@@ -18,8 +18,9 @@ table: it brings sample inputs for each of its entries. Where we have the functi
 expression of functions (in {table}), both run on every sample, in float64 and
 float32, and where the entry has them in int64 and complex128. Compared are shapes, values, the
 dtype of the result and, in the two real types, the gradients of a random weighting of the results
-for all inputs (of the real and the imaginary part, where the result is complex). Where float32 results differ by more than rounding, torch's float64 results of the
-same numbers decide. Of an entry with more than 200 samples 200 are taken.
+for all inputs (of the real and the imaginary part, where the result is complex). Where float32
+results differ by more than rounding, torch's float64 results of the same numbers decide. Of an
+entry with more than 200 samples 200 are taken.
 
 - *present*: every sample agrees, but for those that we leave out on purpose (listed below);
 - *incomplete*: what we do agrees, but some sample is refused with an error, or there is a value
