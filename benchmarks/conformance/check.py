@@ -160,7 +160,7 @@ def to_ours(tree: Any) -> Any:
 
 def values(x: torch.Tensor) -> np.ndarray:
     """The values, whatever the tensor's storage does lazily."""
-    return x.detach().resolve_conj().resolve_neg().numpy()
+    return x.numpy(force=True)
 
 
 def numpy_dtype(dtype: torch.dtype) -> Any:

@@ -60,10 +60,11 @@ def _bits(name):
 
 ENTRIES = {
     **same("abs add atan2 ceil copysign floor fmax fmin fmod frac hypot imag lerp maximum minimum"),
-    **same("nextafter positive real reciprocal remainder sgn sign signbit square sqrt trunc"),
+    **same("nextafter positive real reciprocal remainder sign signbit square sqrt trunc"),
     **same("logical_and logical_or logical_not logical_xor isfinite isnan isinf isposinf isneginf"),
     **same("bitwise_and bitwise_or bitwise_xor floor_divide gcd lcm heaviside isreal"),
     **same("logaddexp logaddexp2 rsqrt deg2rad rad2deg"),
+    **renamed(sgn="sign"),
     **renamed(mul="multiply", neg="negative", conj="conj", conj_physical="conj", div="divide"),
     **renamed(eq="equal", ne="not_equal", lt="less", le="less_equal", gt="greater"),
     **renamed(ge="greater_equal", true_divide="divide", bitwise_not="bitwise_invert"),
