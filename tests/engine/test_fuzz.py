@@ -25,9 +25,16 @@ ELEMENTWISE = [
     for name, op in TABLE.items()
     if op.shape is None and not op.attributes and not op.variadic and len(op.inputs) <= 3
 ]
-# Not functions of each element alone: random numbers, or a reference for some values only.
+# Not functions of each element alone: random numbers.
 ELEMENTWISE = sorted(name for name in ELEMENTWISE if name in REFERENCES)
+# Their reference holds for some values only.
 BY_SIGN = {"power", "polygamma_of", "iv_of", "ive_of", "kv_of", "kve_of", "jv_of", "yv_of"}
+
+
+def takes_floats(name):
+    """Whether the op's samples have inputs of a floating dtype."""
+    inputs, _ = next(TABLE[name].samples(np.random.default_rng(0)))
+    return any(np.asarray(x).dtype.kind == "f" for x in inputs)
 
 
 @st.composite
@@ -73,7 +80,7 @@ def helps(error, name):
     return name in said and len(said.split()) > 6
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("name", [n for n in ELEMENTWISE if takes_floats(n) and n not in BY_SIGN])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @fuzz
 @given(data=st.data())
@@ -81,8 +88,6 @@ def test_elementwise_ops_agree_with_their_references(name, data):
     dtype = data.draw(st.sampled_from(FLOATS))
     op = TABLE[name]
     inputs = data.draw(broadcastable(len(op.inputs), dtype))
-    if name in BY_SIGN or "bitwise" in name:
-        return
     got = op(*inputs)
     want = np.asarray(REFERENCES[name](*(np.asarray(x, np.float64) for x in inputs)))
     assert got.shape == np.broadcast_shapes(*(x.shape for x in inputs))
