@@ -71,6 +71,7 @@ def main() -> None:
     if options.markdown:
         options.markdown.write_text("".join(pages))
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         runner.write_json(options.json, results)
 
 

@@ -249,10 +249,23 @@ cdef inline cnp.ndarray values_of(Tensor t):
     return (<object>t).data if fg_transforms else t.data
 
 
+cdef refuse_recorded(object data):
+    """Refuse lists of tensors whose gradients a new array would lose."""
+    for x in data:
+        if type(x) is list or type(x) is tuple:
+            refuse_recorded(x)
+        elif isinstance(x, Tensor) and (<Tensor>x)._requires_grad:
+            raise GradientError("tensor: the list holds tensors that require a gradient, which a new "
+                                "tensor would lose. Join them with stack([…]), or take .detach() of "
+                                "each.")
+
+
 cdef cnp.ndarray as_array(object data):
-    """The array of a tensor or array as it is; lists and Python numbers with float32 for floats."""
+    """The array of a tensor or array as it is; lists and Python numbers in single precision."""
     if isinstance(data, Tensor):
         return values_of(data)
+    if fg_recording and (type(data) is list or type(data) is tuple):
+        refuse_recorded(data)
     cdef cnp.ndarray array = data if isinstance(data, np.ndarray) else np.asarray(data)
     cdef int typenum = cnp.PyArray_TYPE(array)
     if not (cnp.PyTypeNum_ISNUMBER(typenum) or cnp.PyTypeNum_ISBOOL(typenum)):
@@ -263,9 +276,9 @@ cdef cnp.ndarray as_array(object data):
         # Foreign byte order or odd addresses come from files; kernels read neither.
         return array if cnp.PyArray_ISNOTSWAPPED(array) and cnp.PyArray_ISALIGNED(array) \
             else array.astype(array.dtype.newbyteorder("="))
-    if array.dtype == np.float64 and not isinstance(data, np.generic) \
+    if typenum in (cnp.NPY_DOUBLE, cnp.NPY_CDOUBLE) and not isinstance(data, np.generic) \
             and not hasattr(data, "__array__"):
-        array = array.astype(DEFAULT_FLOAT)
+        array = array.astype(DEFAULT_FLOAT if typenum == cnp.NPY_DOUBLE else np.complex64)
     return array
 
 

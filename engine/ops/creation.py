@@ -23,7 +23,8 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     Parameters
     ----------
     data : array_like
-        Arrays are wrapped without a copy unless dtype asks for one; Python floats become float32.
+        Arrays are wrapped without a copy unless dtype asks for one; Python floats become float32,
+        complex numbers complex64.
     dtype : dtype, optional
         Convert to this dtype.
     requires_grad : bool, default False
@@ -33,6 +34,13 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
     -------
     Tensor
         Of data's shape.
+
+    Raises
+    ------
+    GradientError
+        For a list of tensors that require gradients, which would be lost: use `stack`.
+    DTypeError
+        If the data are not numbers.
 
     Examples
     --------
@@ -90,7 +98,9 @@ def asarray(
         obj, made = stack([asarray(part, dtype=dtype) for part in obj]), True
     else:
         made = not isinstance(obj, (Tensor, np.ndarray)) and not hasattr(obj, "__buffer__")
-    x = obj if isinstance(obj, Tensor) else Tensor(_numbers(obj, dtype))
+    if dtype is not None and not isinstance(obj, (Tensor, np.ndarray)):
+        obj = np.asarray(obj, dtype)  # at once: not by way of float32
+    x = obj if isinstance(obj, Tensor) else Tensor(obj)
     converts = dtype is not None and x.dtype != dtype
     if copy is False and (made or converts):
         raise ValueError(
@@ -104,16 +114,6 @@ def _has_tensor(parts: Sequence[Any]) -> bool:
     return any(
         isinstance(p, Tensor) or (isinstance(p, (list, tuple)) and _has_tensor(p)) for p in parts
     )
-
-
-def _numbers(obj: Any, dtype: DTypeLike | None) -> Any:
-    """The array of numbers or lists, with dtype at once: not by way of float32."""
-    if isinstance(obj, np.ndarray):
-        return obj
-    x = np.asarray(obj, dtype)
-    if dtype is None and x.dtype == np.complex128 and not hasattr(obj, "dtype"):
-        return x.astype(np.complex64)
-    return obj if dtype is None and x.dtype == np.float64 else x
 
 
 def empty(

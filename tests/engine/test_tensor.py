@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.engine.errors import DTypeError, ShapeError
+from fieldgrad.engine.errors import DTypeError, GradientError, ShapeError
 
 
 def test_lists_of_floats_become_float32_and_arrays_stay_as_they_are():
@@ -174,3 +174,18 @@ def test_operators_in_place_keep_shape_and_dtype_or_refuse():
     with pytest.raises(DTypeError, match="in place"):
         x += np.ones((3, 2), np.int64)
     assert x.tolist() == [1, 2]
+
+
+def test_a_list_of_recorded_tensors_is_refused_instead_of_losing_their_gradients():
+    w = fg.tensor(1.0, requires_grad=True)
+    for parts in ([w, 2.0], [[1.0], [w * 2]]):
+        with pytest.raises(GradientError, match=r"stack\(\[…\]\)"):
+            fg.tensor(parts)
+    assert fg.asarray([w, 2.0]).requires_grad
+    with fg.no_grad():
+        assert fg.tensor([w, 2.0]).tolist() == [1.0, 2.0]
+
+
+def test_complex_numbers_become_single_precision_as_others_do():
+    assert fg.tensor([1j, 2.0]).dtype == np.complex64
+    assert fg.tensor(np.array([1j])).dtype == np.complex128
