@@ -1,5 +1,7 @@
-"""Chemistry: under construction.
+"""Chemistry: molecules in, calibrated predictions out; structures in, energies and forces out.
 
-So far the field only registers itself (`fieldgrad.chem.field`). Molecules, atoms, graphs and
-potentials will stand here; nothing of it can be used yet.
+Two rooms that share the commands (`cli/`) and nothing else but what they import from below:
+
+- molecules (2-D graphs, from SMILES): begin with `predictor.py`;
+- structures (3-D positions, from extxyz and the like): begin with `potential.py`.
 """

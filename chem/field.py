@@ -1,4 +1,6 @@
-"""The chemistry field as the engine finds it: so far an empty table."""
+"""The chemistry field as the engine finds it: its short names, recipes and commands."""
+
+from pathlib import Path
 
 from fieldgrad.engine.field import Field
 
@@ -6,6 +8,15 @@ __all__ = ["field"]
 
 field = Field(
     name="chem",
-    summary="Chemistry: molecules and atoms (under construction, nothing to use yet).",
+    summary="Chemistry: properties of molecules from SMILES; energies and forces of structures.",
+    names={
+        "adam": "fieldgrad.engine.optim:Adam",
+        "adamw": "fieldgrad.engine.optim:AdamW",
+        "constant": "fieldgrad.engine.train.schedules:constant",
+        "cosine": "fieldgrad.engine.train.schedules:cosine",
+        "one_cycle": "fieldgrad.engine.train.schedules:one_cycle",
+    },
+    recipes=Path(__file__).parent / "recipes",
+    commands="fieldgrad.chem.cli:app",
     extra="fieldgrad[chem]",
 )

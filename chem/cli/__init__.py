@@ -1,0 +1,12 @@
+"""The verbs of chemistry: those on molecules and those on structures, a file each."""
+
+import typer
+
+from fieldgrad.chem.cli import molecules
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+app.callback()(lambda: None)  # a group of verbs, however few there are
+for verb in molecules.VERBS:
+    app.command()(verb)
