@@ -156,6 +156,7 @@ class Op:
     differentiable: bool
     view: bool
     several: bool
+    bilinear: bool
     fused: bool
     __wrapped__: Callable[..., Any]
     def __init__(
@@ -171,6 +172,7 @@ class Op:
         differentiable: bool = True,
         view: bool = False,
         several: bool = False,
+        bilinear: bool = False,
         shape: Callable[..., tuple[int, ...] | list[tuple[int, ...]]] | None = None,
         samples: Callable[..., Any] | None = None,
         aux: Sequence[str] = (),

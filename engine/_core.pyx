@@ -344,7 +344,7 @@ cdef class Op:
     cdef readonly tuple inputs, attributes
     cdef readonly dict defaults
     cdef readonly int n_optional
-    cdef readonly bint variadic, floating, differentiable, view, several, fused
+    cdef readonly bint variadic, floating, differentiable, view, several, bilinear, fused
     cdef bint has_required
     cdef tuple aux, keeps_dtype
     cdef int n_saved
@@ -354,8 +354,8 @@ cdef class Op:
     cdef dict __dict__
 
     def __init__(self, name, kernel, *, inputs, defaults, n_optional=0, variadic=False,
-                 floating=False, differentiable=True, view=False, several=False, shape=None,
-                 samples=None, aux=(), keeps_dtype=(), composite=None):
+                 floating=False, differentiable=True, view=False, several=False, bilinear=False,
+                 shape=None, samples=None, aux=(), keeps_dtype=(), composite=None):
         self.name, self.kernel = name, kernel
         self.inputs = tuple(inputs)
         self.defaults = dict(defaults)
@@ -363,7 +363,7 @@ cdef class Op:
         self.has_required = REQUIRED in defaults.values()
         self.n_optional = n_optional
         self.variadic, self.floating, self.view = variadic, floating, view
-        self.several, self.differentiable = several, differentiable
+        self.several, self.differentiable, self.bilinear = several, differentiable, bilinear
         self.shape, self.samples, self.composite = shape, samples, composite
         self.checked = set()
         self.fused = composite is not None     # until a rule written in ops says otherwise
@@ -724,7 +724,8 @@ cdef record(Op op, tuple inputs, dict attributes, Tensor out, tuple aux):
             if inputs[code - SHAPE_OF] is not None:
                 item = shape_of((<Tensor>inputs[code - SHAPE_OF]).data)
         elif code >= 0:
-            item = inputs[code]
+            if not (op.bilinear and code < 2 and edges[1 - code] is None):
+                item = inputs[code]
             if item is not None and (<Tensor>item).version is not None:
                 node.versions += (<Tensor>item).version.count
         elif code == ARRAYS:

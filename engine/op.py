@@ -58,6 +58,7 @@ def op(
     view: bool = False,
     several: bool = False,
     variadic: bool = False,
+    bilinear: bool = False,
     aux: Sequence[str] = (),
     keeps_dtype: Sequence[str] = (),
 ) -> Callable[[Callable[P, Any]], TypedOp[P]]:
@@ -83,6 +84,9 @@ def op(
         is then a tuple of gradients, None for an output that got none.
     variadic : bool, default False
         The one tensor parameter is a sequence of tensors.
+    bilinear : bool, default False
+        Linear in each of the first two inputs: the tape keeps either only if the other one wants a
+        gradient, and the rule gets None otherwise.
     aux : sequence of str
         Names of further arrays that the kernel returns after the output, for the rule.
     keeps_dtype : sequence of str
@@ -103,6 +107,7 @@ def op(
             differentiable=differentiable,
             view=view,
             several=several,
+            bilinear=bilinear,
             shape=shape,
             samples=samples,
             aux=aux,

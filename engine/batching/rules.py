@@ -20,7 +20,9 @@ from fieldgrad.engine import shapes
 from fieldgrad.engine._core import TABLE, Op, Tensor
 from fieldgrad.engine.batching.index import shifted_index
 from fieldgrad.engine.batching.mapped import in_front
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.layout import expand_dims, moveaxis, reshape, stack, unstack
 from fieldgrad.engine.ops.linalg import matmul
 from fieldgrad.engine.ops.reduce import mean, sum

@@ -10,7 +10,9 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.autograd import no_grad
 from fieldgrad.engine.op import TensorLike, as_tensor
 from fieldgrad.engine.ops import random
-from fieldgrad.engine.ops.arithmetic import sqrt
+from fieldgrad.engine.ops.arithmetic import (
+    sqrt,
+)
 from fieldgrad.engine.ops.layout import broadcast_arrays
 
 __all__ = ["Distribution", "parameters", "require_positive"]

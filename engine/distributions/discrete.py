@@ -15,8 +15,17 @@ from fieldgrad.engine.distributions.base import (
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor
 from fieldgrad.engine.ops import random
-from fieldgrad.engine.ops.arithmetic import where
-from fieldgrad.engine.ops.elementary import exp, log, sigmoid, softplus
+from fieldgrad.engine.ops.activations import (
+    softplus,
+)
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    log,
+    sigmoid,
+)
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import broadcast_to, expand_dims
 from fieldgrad.engine.ops.reduce import logsumexp, sum

@@ -14,8 +14,22 @@ from fieldgrad.engine.distributions.base import (
     require_positive,
 )
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import abs, logical_and, sqrt, square, where
-from fieldgrad.engine.ops.elementary import exp, expm1, log, log1p, tan
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    sqrt,
+    square,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    logical_and,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    expm1,
+    log,
+    log1p,
+    tan,
+)
 from fieldgrad.engine.ops.special import betaln, digamma, gammaincinv, ndtr, ndtri
 
 __all__ = ["Cauchy", "Gumbel", "Laplace", "LogNormal", "Normal", "StudentT", "Uniform"]

@@ -2,7 +2,7 @@
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.nn.module import Module, Parameter
-from fieldgrad.engine.ops import activations, elementary, softmax
+from fieldgrad.engine.ops import activations, elementary, rectifiers, softmax
 
 __all__ = [
     "CELU",
@@ -40,7 +40,7 @@ class ReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return elementary.relu(x)
+        return rectifiers.relu(x)
 
 
 class ReLU6(Module):
@@ -48,7 +48,7 @@ class ReLU6(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.relu6(x)
+        return rectifiers.relu6(x)
 
 
 class SiLU(Module):
@@ -56,7 +56,7 @@ class SiLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return elementary.silu(x)
+        return activations.silu(x)
 
 
 class Sigmoid(Module):
@@ -96,7 +96,7 @@ class Hardsigmoid(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.hardsigmoid(x)
+        return rectifiers.hardsigmoid(x)
 
 
 class Hardswish(Module):
@@ -104,7 +104,7 @@ class Hardswish(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.hardswish(x)
+        return rectifiers.hardswish(x)
 
 
 class LogSigmoid(Module):
@@ -146,7 +146,7 @@ class LeakyReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return elementary.leaky_relu(x, self.negative_slope)
+        return rectifiers.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
         """Settings."""
@@ -168,7 +168,7 @@ class ELU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return elementary.elu(x, self.alpha)
+        return activations.elu(x, self.alpha)
 
     def extra_repr(self) -> str:
         """Settings."""
@@ -212,7 +212,7 @@ class Hardshrink(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.hardshrink(x, self.lambd)
+        return rectifiers.hardshrink(x, self.lambd)
 
     def extra_repr(self) -> str:
         """Settings."""
@@ -234,7 +234,7 @@ class Softshrink(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.softshrink(x, self.lambd)
+        return rectifiers.softshrink(x, self.lambd)
 
     def extra_repr(self) -> str:
         """Settings."""
@@ -346,7 +346,7 @@ class GELU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return elementary.gelu(x) if self.approximate == "none" else activations.gelu_tanh(x)
+        return activations.gelu(x) if self.approximate == "none" else activations.gelu_tanh(x)
 
 
 class Hardtanh(Module):
@@ -364,7 +364,7 @@ class Hardtanh(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.hardtanh(x, self.min_val, self.max_val)
+        return rectifiers.hardtanh(x, self.min_val, self.max_val)
 
 
 class PReLU(Module):
@@ -384,7 +384,7 @@ class PReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x of shape (batch, channel, …)."""
-        return activations.prelu(x, self.weight)
+        return rectifiers.prelu(x, self.weight)
 
 
 class RReLU(Module):
@@ -402,7 +402,7 @@ class RReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.rrelu(x, self.lower, self.upper, training=self.training)
+        return rectifiers.rrelu(x, self.lower, self.upper, training=self.training)
 
 
 class Softplus(Module):
@@ -420,7 +420,7 @@ class Softplus(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return elementary.softplus(x * self.beta) * (1.0 / self.beta)
+        return activations.softplus(x * self.beta) * (1.0 / self.beta)
 
 
 class Threshold(Module):
@@ -440,4 +440,4 @@ class Threshold(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it elementwise."""
-        return activations.threshold(x, self.threshold, self.value)
+        return rectifiers.threshold(x, self.threshold, self.value)

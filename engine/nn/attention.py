@@ -15,11 +15,14 @@ from fieldgrad.engine.nn.layers import Linear
 from fieldgrad.engine.nn.module import Module, ModuleList, Parameter
 from fieldgrad.engine.nn.norm import LayerNorm
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops import elementary
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.activations import gelu
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.attention import scaled_dot_product_attention
 from fieldgrad.engine.ops.layout import permute_dims, reshape, unstack
 from fieldgrad.engine.ops.linalg import linear
+from fieldgrad.engine.ops.rectifiers import relu
 
 __all__ = [
     "MultiheadAttention",
@@ -28,7 +31,7 @@ __all__ = [
     "TransformerEncoderLayer",
 ]
 
-_ACTIVATIONS = {"relu": elementary.relu, "gelu": elementary.gelu}
+_ACTIVATIONS = {"relu": relu, "gelu": gelu}
 
 
 class MultiheadAttention(Module):

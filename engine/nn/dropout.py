@@ -2,7 +2,7 @@
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.nn.module import Module
-from fieldgrad.engine.ops import dropout, random
+from fieldgrad.engine.ops import dropout
 
 __all__ = ["AlphaDropout", "Dropout", "DropoutChannels", "FeatureAlphaDropout"]
 
@@ -39,7 +39,7 @@ class Dropout(Module):
         Tensor
             Shape of x.
         """
-        return random.dropout(x, self.p) if self.p < 1 else x * 0.0
+        return dropout.dropout(x, self.p)
 
     def extra_repr(self) -> str:
         """Settings."""

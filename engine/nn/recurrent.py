@@ -15,9 +15,9 @@ from fieldgrad.engine.nn.init import uniform_fan_in
 from fieldgrad.engine.nn.module import Module, Parameter
 from fieldgrad.engine.ops.arithmetic import where
 from fieldgrad.engine.ops.creation import zeros
+from fieldgrad.engine.ops.dropout import dropout
 from fieldgrad.engine.ops.layout import concat, stack
 from fieldgrad.engine.ops.linalg import linear
-from fieldgrad.engine.ops.random import dropout
 from fieldgrad.engine.ops.recurrent import gru, gru_step, lstm, lstm_step
 
 __all__ = ["GRU", "LSTM", "GRUCell", "LSTMCell"]

@@ -1,39 +1,143 @@
-"""Activations that are composed of others; the common ones have kernels, in `elementary`."""
+"""Smooth activations, elementwise: those with kernels first, then those made of others."""
 
 import math
 
-import numpy as np
-
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import abs, clip, where
-from fieldgrad.engine.ops.elementary import elu, sigmoid, softplus, tanh
-from fieldgrad.engine.ops.layout import reshape
-from fieldgrad.engine.ops.random import generator
+from fieldgrad.engine.op import TensorLike, as_tensor, op
+from fieldgrad.engine.ops.arithmetic import abs, multiply_or_zero, where
+from fieldgrad.engine.ops.elementary import erf, exp, sigmoid, sigmoid_grad, tanh
 from fieldgrad.engine.ops.softmax import softmax
+from fieldgrad.engine.samples import gradient_pairs, reals, with_attributes
 from fieldgrad.engine.shapes import normalize_axes
 
-__all__ = [
-    "celu",
-    "gelu_tanh",
-    "glu",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "logsigmoid",
-    "mish",
-    "prelu",
-    "relu6",
-    "rrelu",
-    "selu",
-    "softmin",
-    "softshrink",
-    "softsign",
-    "tanhshrink",
-    "threshold",
-]
+
+@op(kernel="softplus", floating=True, samples=reals)
+def softplus(x: TensorLike, /):
+    """log(1 + exp(x)), elementwise; never overflows."""
+
+
+@softplus.vjp
+def _(g, x):
+    return softplus_grad(g, x)
+
+
+@op(kernel="softplus_grad", floating=True, samples=gradient_pairs)
+def softplus_grad(g: Tensor, x: Tensor, /):
+    """g · sigmoid(x), elementwise: the gradient of `softplus` in one pass."""
+    return g * sigmoid(x)
+
+
+@softplus_grad.vjp
+def _(d, g, x):
+    return softplus_grad(d, x), multiply_or_zero(
+        multiply_or_zero(d, g), sigmoid_grad(1.0, sigmoid(x))
+    )
+
+
+@op(kernel="silu", floating=True, samples=reals)
+def silu(x: TensorLike, /):
+    """x · sigmoid(x), elementwise (also called swish)."""
+
+
+@silu.vjp
+def _(g, x):
+    return silu_grad(g, x)
+
+
+@op(kernel="silu_grad", floating=True, samples=gradient_pairs)
+def silu_grad(g: Tensor, x: Tensor, /):
+    """g · s (1 + x (1 - s)) with s = sigmoid(x): the gradient of `silu` in one pass."""
+    s = sigmoid(x)
+    return g * (s * (1.0 + x * (1.0 - s)))
+
+
+@silu_grad.vjp
+def _(d, g, x):
+    s = sigmoid(x)
+    return silu_grad(d, x), multiply_or_zero(
+        multiply_or_zero(d, g), (s * (1.0 - s)) * (2.0 + x * (1.0 - 2.0 * s))
+    )
+
+
+@op(kernel="gelu", floating=True, samples=reals)
+def gelu(x: TensorLike, /):
+    """x · Φ(x) with Φ the normal distribution function, elementwise (the exact form with erf).
+
+    References
+    ----------
+    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, arXiv:1606.08415.
+    """
+
+
+@gelu.vjp
+def _(g, x):
+    return gelu_grad(g, x)
+
+
+@op(kernel="gelu_grad", floating=True, samples=gradient_pairs)
+def gelu_grad(g: Tensor, x: Tensor, /):
+    """g · (Φ(x) + x φ(x)) with the normal density φ: the gradient of `gelu` in one pass."""
+    return g * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + x * _normal_density(x))
+
+
+@gelu_grad.vjp
+def _(d, g, x):
+    return gelu_grad(d, x), multiply_or_zero(
+        multiply_or_zero(d, g), _normal_density(x) * (2.0 - x * x)
+    )
+
+
+@op(kernel="elu", floating=True, samples=with_attributes(reals, {}, {"alpha": 0.5}))
+def elu(x: TensorLike, /, alpha: float = 1.0):
+    """x where positive, alpha · (exp(x) - 1) elsewhere.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    alpha : float, default 1.0
+        The limit at minus infinity is -alpha; at 1 the gradient is continuous.
+
+    References
+    ----------
+    Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
+    Units", ICLR 2016, arXiv:1511.07289.
+    """
+
+
+@elu.vjp
+def _(g, out, alpha):
+    return elu_grad(g, out, alpha=alpha)
+
+
+@op(
+    kernel="elu_grad",
+    floating=True,
+    samples=with_attributes(gradient_pairs, {"alpha": 0.5}),
+)
+def elu_grad(g: Tensor, y: Tensor, /, alpha: float = 1.0):
+    """g where y > 0, g · (y + alpha) elsewhere: the gradient of `elu` in one pass.
+
+    Parameters
+    ----------
+    g : Tensor
+        Gradient of the output.
+    y : Tensor
+        The output, shape of g.
+    alpha : float, default 1.0
+        As for `elu`.
+    """
+    return g * where(y > 0, 1.0, y + alpha)
+
+
+@elu_grad.vjp
+def _(d, g, y, alpha):
+    return elu_grad(d, y, alpha=alpha), where(y > 0, 0.0, multiply_or_zero(d, g))
+
+
+def _normal_density(x: Tensor) -> Tensor:
+    return exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
 
 
 def celu(x: TensorLike, /, alpha: float = 1.0) -> Tensor:
@@ -135,44 +239,6 @@ def glu(x: TensorLike, /, axis: int = -1) -> Tensor:
     return x[(*before, slice(None, half))] * sigmoid(x[(*before, slice(half, None))])
 
 
-def hardshrink(x: TensorLike, /, lambd: float = 0.5) -> Tensor:
-    """x where |x| > lambd, 0 elsewhere.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    lambd : float, default 0.5
-        Half width of what becomes 0.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-    """
-    x = as_tensor(x, floating=True)
-    return where((x >= -lambd) & (x <= lambd), 0.0, x)
-
-
-def softshrink(x: TensorLike, /, lambd: float = 0.5) -> Tensor:
-    """x moved toward 0 by lambd, and 0 where that would pass it.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    lambd : float, default 0.5
-        By how much; not negative.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-    """
-    x = as_tensor(x, floating=True)
-    return x - clip(x, -lambd, lambd)
-
-
 def tanhshrink(x: TensorLike, /) -> Tensor:
     """x - tanh(x).
 
@@ -188,78 +254,6 @@ def tanhshrink(x: TensorLike, /) -> Tensor:
     """
     x = as_tensor(x, floating=True)
     return x - tanh(x)
-
-
-def hardtanh(x: TensorLike, /, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """x limited to [min_val, max_val]; the gradient is 0 at the bounds and beyond.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    min_val, max_val : float
-        The bounds, -1 and 1 by default.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-    """
-    x = as_tensor(x, floating=True)
-    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
-
-
-def relu6(x: TensorLike, /) -> Tensor:
-    """x limited to [0, 6].
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-    """
-    return hardtanh(x, 0.0, 6.0)
-
-
-def hardsigmoid(x: TensorLike, /) -> Tensor:
-    """(x + 3) / 6 limited to [0, 1].
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-    """
-    return relu6(as_tensor(x, floating=True) + 3.0) * (1.0 / 6.0)
-
-
-def hardswish(x: TensorLike, /) -> Tensor:
-    """x · hardsigmoid(x).
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-
-    References
-    ----------
-    Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv:1905.02244, section 5.2.
-    """
-    x = as_tensor(x, floating=True)
-    return x * hardsigmoid(x)
 
 
 def logsigmoid(x: TensorLike, /) -> Tensor:
@@ -300,75 +294,6 @@ def mish(x: TensorLike, /) -> Tensor:
     return x * tanh(softplus(x))
 
 
-def prelu(x: TensorLike, weight: TensorLike, /) -> Tensor:
-    """x where positive, weight · x elsewhere, with a slope for each channel.
-
-    Parameters
-    ----------
-    x : Tensor
-        Shape (batch, channel, …); any shape for one slope.
-    weight : Tensor
-        Shape (channel,), or one number.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-
-    Raises
-    ------
-    ShapeError
-        If there is not one slope, or one for each channel.
-
-    References
-    ----------
-    He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015, arXiv:1502.01852, section 2.1.
-    """
-    x, w = as_tensor(x, floating=True), as_tensor(weight)
-    channels = x.shape[1] if x.ndim > 1 else 1
-    if w.size not in (1, channels) or w.ndim > 1:
-        raise ShapeError(
-            f"prelu: weight has shape {w.shape}, x has {x.shape}; expected one slope, or "
-            f"({channels},), one for each channel."
-        )
-    if w.ndim and x.ndim > 1:
-        w = reshape(w, (-1, *(1,) * (x.ndim - 2)))
-    elif w.ndim:
-        w = reshape(w, ())
-    return where(x > 0, x, w * x)
-
-
-def rrelu(
-    x: TensorLike, /, lower: float = 1.0 / 8.0, upper: float = 1.0 / 3.0, *, training: bool = False
-) -> Tensor:
-    """Leaky ReLU with slopes drawn uniformly from [lower, upper), or their mean.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    lower, upper : float, default 1 / 8 and 1 / 3
-        Bounds of the slopes.
-    training : bool, default False
-        Whether to draw a slope for each element, from the engine's generator.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-
-    References
-    ----------
-    Xu, Wang, Chen, Li, "Empirical evaluation of rectified activations in convolutional network",
-    2015, arXiv:1505.00853.
-    """
-    x = as_tensor(x, floating=True)
-    slope = np.asarray((lower + upper) / 2, x.dtype)
-    if training:
-        slope = (lower + (upper - lower) * generator().random(x.shape)).astype(x.dtype)
-    return where(x >= 0, x, x * slope)
-
-
 def softmin(x: TensorLike, /, axis: int = -1) -> Tensor:
     """`softmax` of -x: the smallest elements weigh most.
 
@@ -402,24 +327,3 @@ def softsign(x: TensorLike, /) -> Tensor:
     """
     x = as_tensor(x, floating=True)
     return x / (1.0 + abs(x))
-
-
-def threshold(x: TensorLike, /, threshold: float, value: float) -> Tensor:
-    """x where it is larger than a threshold, a value elsewhere.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    threshold : float
-        What x must exceed.
-    value : float
-        What stands for the rest.
-
-    Returns
-    -------
-    Tensor
-        Shape of x.
-    """
-    x = as_tensor(x, floating=True)
-    return where(x > threshold, x, value)

@@ -1,4 +1,4 @@
-"""Arithmetic, comparison and selection, elementwise with broadcasting."""
+"""Arithmetic, rounding, limits and selection, elementwise."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def _(g, needs):
     return g, -g if needs[1] else None
 
 
-@op(kernel="multiply", samples=pairs)
+@op(kernel="multiply", bilinear=True, samples=pairs)
 def multiply(x: TensorLike, y: TensorLike, /):
     """x · y, elementwise."""
 
@@ -226,7 +226,7 @@ def _(g, out):
     return divide_or_zero(g * 0.5, out)
 
 
-@op(kernel="multiply_or_zero", samples=pairs)
+@op(kernel="multiply_or_zero", bilinear=True, samples=pairs)
 def multiply_or_zero(x: TensorLike, y: TensorLike, /):
     """x · y, and 0 where x is 0 whatever y is: for gradients that a mask may have stopped."""
 
@@ -277,7 +277,7 @@ def limit(x: TensorLike, /, low: float = float("-inf"), high: float = float("inf
 
 @limit.vjp
 def _(g, x, low, high):
-    return g * logical_and(x >= low, x <= high).astype(g.dtype)
+    return g * ((x >= low) & (x <= high)).astype(g.dtype)
 
 
 def clip(x: Tensor, /, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
@@ -376,66 +376,33 @@ def _(g, condition, needs):
     )
 
 
-@op(kernel="equal", samples=pairs, differentiable=False)
-def equal(x: TensorLike, y: TensorLike, /):
-    """Whether x == y, elementwise."""
+def lerp(x: TensorLike, y: TensorLike, weight: TensorLike, /) -> Tensor:
+    """x + weight · (y - x), elementwise: from x at weight 0 to y at weight 1.
+
+    Parameters
+    ----------
+    x, y, weight : Tensor
+        Shapes that broadcast.
+
+    Returns
+    -------
+    Tensor
+        Their common shape.
+    """
+    return add(x, multiply(weight, subtract(y, x)))
 
 
-@op(kernel="not_equal", samples=pairs, differentiable=False)
-def not_equal(x: TensorLike, y: TensorLike, /):
-    """Whether x != y, elementwise."""
+def frac(x: TensorLike, /) -> Tensor:
+    """x - trunc(x), elementwise: what stands behind the point, with the sign of x.
 
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
 
-@op(kernel="less", samples=pairs, differentiable=False)
-def less(x: TensorLike, y: TensorLike, /):
-    """Whether x < y, elementwise."""
-
-
-@op(kernel="less_equal", samples=pairs, differentiable=False)
-def less_equal(x: TensorLike, y: TensorLike, /):
-    """Whether x <= y, elementwise."""
-
-
-@op(kernel="greater", samples=pairs, differentiable=False)
-def greater(x: TensorLike, y: TensorLike, /):
-    """Whether x > y, elementwise."""
-
-
-@op(kernel="greater_equal", samples=pairs, differentiable=False)
-def greater_equal(x: TensorLike, y: TensorLike, /):
-    """Whether x >= y, elementwise."""
-
-
-@op(kernel="logical_and", samples=pairs, differentiable=False)
-def logical_and(x: TensorLike, y: TensorLike, /):
-    """Whether both are true (not zero), elementwise."""
-
-
-@op(kernel="logical_or", samples=pairs, differentiable=False)
-def logical_or(x: TensorLike, y: TensorLike, /):
-    """Whether one of both is true (not zero), elementwise."""
-
-
-@op(kernel="logical_xor", samples=pairs, differentiable=False)
-def logical_xor(x: TensorLike, y: TensorLike, /):
-    """Whether exactly one of both is true (not zero), elementwise."""
-
-
-@op(kernel="logical_not", samples=reals, differentiable=False)
-def logical_not(x: TensorLike, /):
-    """Whether x is false (zero), elementwise."""
-
-
-@op(kernel="isnan", samples=reals, differentiable=False)
-def isnan(x: TensorLike, /):
-    """Whether x is NaN, elementwise."""
-
-
-@op(kernel="isfinite", samples=reals, differentiable=False)
-def isfinite(x: TensorLike, /):
-    """Whether x is neither NaN nor infinite, elementwise."""
-
-
-@op(kernel="isinf", samples=reals, differentiable=False)
-def isinf(x: TensorLike, /):
-    """Whether x is plus or minus infinity, elementwise."""
+    Returns
+    -------
+    Tensor
+        Shape of x.
+    """
+    return subtract(x, trunc(x))

@@ -8,9 +8,9 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor, values_of
 from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.dropout import dropout
 from fieldgrad.engine.ops.layout import permute_dims
 from fieldgrad.engine.ops.linalg import matmul
-from fieldgrad.engine.ops.random import dropout
 from fieldgrad.engine.ops.reduce import max
 from fieldgrad.engine.ops.softmax import softmax
 

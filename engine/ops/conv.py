@@ -11,7 +11,7 @@ from fieldgrad.engine.ops.reduce import sum
 from fieldgrad.engine.shapes import PerAxis
 
 
-@op(kernel="conv", floating=True, shape=shapes.conv, samples=samples.convs)
+@op(kernel="conv", floating=True, bilinear=True, shape=shapes.conv, samples=samples.convs)
 def conv(
     x: TensorLike,
     weight: TensorLike,
@@ -79,11 +79,11 @@ def conv(
 
 
 @conv.vjp
-def _(g, x, weight, stride, padding, dilation, groups, needs):
+def _(g, x, weight, x_shape, weight_shape, stride, padding, dilation, groups, needs):
     window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    kernel_size = weight.shape[2:]
+    kernel_size = weight_shape[2:]
     missing = shapes.output_padding(
-        x.shape[2:], g.shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
+        x_shape[2:], g.shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
     )
     return (
         conv_transpose(g, weight, output_padding=missing, **window) if needs[0] else None,
@@ -95,6 +95,7 @@ def _(g, x, weight, stride, padding, dilation, groups, needs):
 @op(
     kernel="conv_transpose",
     floating=True,
+    bilinear=True,
     shape=shapes.conv_transpose,
     samples=samples.transposed_convs,
 )
@@ -152,16 +153,22 @@ def conv_transpose(
 
 
 @conv_transpose.vjp
-def _(g, x, weight, stride, padding, dilation, groups, needs):
+def _(g, x, weight, weight_shape, stride, padding, dilation, groups, needs):
     window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return (
         conv(g, weight, **window) if needs[0] else None,
-        conv_weight(g, x, kernel_size=weight.shape[2:], **window) if needs[1] else None,
+        conv_weight(g, x, kernel_size=weight_shape[2:], **window) if needs[1] else None,
         sum(g, axis=(0, *range(2, g.ndim))) if needs[2] else None,
     )
 
 
-@op(kernel="conv_weight", floating=True, shape=shapes.conv_weight, samples=samples.conv_weights)
+@op(
+    kernel="conv_weight",
+    floating=True,
+    bilinear=True,
+    shape=shapes.conv_weight,
+    samples=samples.conv_weights,
+)
 def conv_weight(
     x: TensorLike,
     g: TensorLike,
@@ -196,10 +203,10 @@ def conv_weight(
 
 
 @conv_weight.vjp
-def _(h, x, g, kernel_size, stride, padding, dilation, groups, needs):
+def _(h, x, g, x_shape, g_shape, kernel_size, stride, padding, dilation, groups, needs):
     window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     missing = shapes.output_padding(
-        x.shape[2:], g.shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
+        x_shape[2:], g_shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
     )
     return (
         conv_transpose(g, h, output_padding=missing, **window) if needs[0] else None,

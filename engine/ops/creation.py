@@ -8,7 +8,9 @@ from numpy.typing import DTypeLike
 
 from fieldgrad.engine._core import DEFAULT_FLOAT, Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.layout import astype, broadcast_to, reshape, stack
 
 

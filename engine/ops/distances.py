@@ -10,8 +10,19 @@ import numpy as np
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import abs, maximum, not_equal, sqrt, square, where
-from fieldgrad.engine.ops.elementary import power
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    maximum,
+    sqrt,
+    square,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    not_equal,
+)
+from fieldgrad.engine.ops.elementary import (
+    power,
+)
 from fieldgrad.engine.ops.reduce import max, sum
 
 __all__ = ["cosine_similarity", "normalize", "pairwise_distance", "pdist"]

@@ -1,4 +1,4 @@
-"""Dropout of whole channels, and for self-normalizing networks; plain dropout is in `random`.
+"""Dropout of elements, of whole channels, and for self-normalizing networks.
 
 All draw from the engine's generator: the same seed drops the same elements.
 """
@@ -13,7 +13,7 @@ from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor
 from fieldgrad.engine.ops.random import generator
 
-__all__ = ["alpha_dropout", "dropout_channels", "feature_alpha_dropout"]
+__all__ = ["alpha_dropout", "dropout", "dropout_channels", "feature_alpha_dropout"]
 
 
 def _kept(name: str, x: Tensor, p: float, whole_channels: bool) -> NDArray[Any]:
@@ -24,6 +24,39 @@ def _kept(name: str, x: Tensor, p: float, whole_channels: bool) -> NDArray[Any]:
         raise ShapeError(f"{name}: x has shape {x.shape}; expected (batch, channel, …).")
     shape = (*x.shape[:2], *(1,) * (x.ndim - 2)) if whole_channels else x.shape
     return generator().random(shape, dtype=np.float32) >= p
+
+
+def _thinned(name: str, x: Tensor, p: float, whole_channels: bool) -> Tensor:
+    kept = _kept(name, x, p, whole_channels)
+    return x * (kept.astype(x.dtype) / x.dtype.type(1 - p if p < 1 else 1))
+
+
+def dropout(x: TensorLike, /, p: float = 0.5) -> Tensor:
+    """x with each element set to 0 with probability p and the others scaled by 1 / (1 - p).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    p : float, default 0.5
+        Probability, 0 <= p <= 1.
+
+    Returns
+    -------
+    Tensor
+        Shape of x, with the same expected values.
+
+    Raises
+    ------
+    ValueError
+        If p is no such probability.
+
+    References
+    ----------
+    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 15
+    (2014), with the scaling at training time.
+    """
+    return _thinned("dropout", as_tensor(x, floating=True), p, False)
 
 
 def dropout_channels(x: TensorLike, /, p: float = 0.5) -> Tensor:
@@ -55,9 +88,7 @@ def dropout_channels(x: TensorLike, /, p: float = 0.5) -> Tensor:
     Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015,
     arXiv:1411.4280, section 3.2.
     """
-    x = as_tensor(x, floating=True)
-    kept = _kept("dropout_channels", x, p, True)
-    return x * (kept.astype(x.dtype) / x.dtype.type(1 - p if p < 1 else 1))
+    return _thinned("dropout_channels", as_tensor(x, floating=True), p, True)
 
 
 def alpha_dropout(x: TensorLike, /, p: float = 0.5) -> Tensor:

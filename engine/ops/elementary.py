@@ -1,12 +1,23 @@
-"""Elementary and special functions and activations, elementwise."""
+"""Exponentials, logarithms, powers, trigonometric and hyperbolic functions, elementwise."""
 
 import math
+
+import numpy as np
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import divide_or_zero, multiply_or_zero, sqrt, where
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    divide,
+    divide_or_zero,
+    multiply_or_zero,
+    sqrt,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import less
 from fieldgrad.engine.ops.complex import imag, real
+from fieldgrad.engine.ops.creation import asarray
 from fieldgrad.engine.samples import (
     above_one,
     fractions,
@@ -15,8 +26,9 @@ from fieldgrad.engine.samples import (
     positive_pairs,
     positives,
     reals,
-    with_attributes,
 )
+
+NEAR = 0.1  # |πx| below which sinc is its series: the next term is below 1e-17
 
 
 @op(kernel="exp", floating=True, samples=reals)
@@ -323,194 +335,6 @@ def _(d, g, y):
     return sigmoid_grad(d, y), multiply_or_zero(multiply_or_zero(d, g), 1.0 - 2.0 * y)
 
 
-@op(kernel="softplus", floating=True, samples=reals)
-def softplus(x: TensorLike, /):
-    """log(1 + exp(x)), elementwise; never overflows."""
-
-
-@softplus.vjp
-def _(g, x):
-    return softplus_grad(g, x)
-
-
-@op(kernel="softplus_grad", floating=True, samples=gradient_pairs)
-def softplus_grad(g: Tensor, x: Tensor, /):
-    """g · sigmoid(x), elementwise: the gradient of `softplus` in one pass."""
-    return g * sigmoid(x)
-
-
-@softplus_grad.vjp
-def _(d, g, x):
-    return softplus_grad(d, x), multiply_or_zero(
-        multiply_or_zero(d, g), sigmoid_grad(1.0, sigmoid(x))
-    )
-
-
-@op(kernel="silu", floating=True, samples=reals)
-def silu(x: TensorLike, /):
-    """x · sigmoid(x), elementwise (also called swish)."""
-
-
-@silu.vjp
-def _(g, x):
-    return silu_grad(g, x)
-
-
-@op(kernel="silu_grad", floating=True, samples=gradient_pairs)
-def silu_grad(g: Tensor, x: Tensor, /):
-    """g · s (1 + x (1 - s)) with s = sigmoid(x): the gradient of `silu` in one pass."""
-    s = sigmoid(x)
-    return g * (s * (1.0 + x * (1.0 - s)))
-
-
-@silu_grad.vjp
-def _(d, g, x):
-    s = sigmoid(x)
-    return silu_grad(d, x), multiply_or_zero(
-        multiply_or_zero(d, g), (s * (1.0 - s)) * (2.0 + x * (1.0 - 2.0 * s))
-    )
-
-
-@op(kernel="gelu", floating=True, samples=reals)
-def gelu(x: TensorLike, /):
-    """x · Φ(x) with Φ the normal distribution function, elementwise (the exact form with erf).
-
-    References
-    ----------
-    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, arXiv:1606.08415.
-    """
-
-
-@gelu.vjp
-def _(g, x):
-    return gelu_grad(g, x)
-
-
-@op(kernel="gelu_grad", floating=True, samples=gradient_pairs)
-def gelu_grad(g: Tensor, x: Tensor, /):
-    """g · (Φ(x) + x φ(x)) with the normal density φ: the gradient of `gelu` in one pass."""
-    return g * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + x * _normal_density(x))
-
-
-@gelu_grad.vjp
-def _(d, g, x):
-    return gelu_grad(d, x), multiply_or_zero(
-        multiply_or_zero(d, g), _normal_density(x) * (2.0 - x * x)
-    )
-
-
-def _normal_density(x: Tensor) -> Tensor:
-    return exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
-
-
-@op(kernel="relu", floating=True, samples=reals)
-def relu(x: TensorLike, /):
-    """max(x, 0), elementwise; the gradient at 0 is 0."""
-
-
-@relu.vjp
-def _(g, out):
-    return leaky_relu_grad(g, out, negative_slope=0.0)
-
-
-@op(
-    kernel="leaky_relu",
-    floating=True,
-    samples=with_attributes(reals, {}, {"negative_slope": 0.2}),
-)
-def leaky_relu(x: TensorLike, /, negative_slope: float = 0.01):
-    """x where positive, negative_slope · x elsewhere.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    negative_slope : float, default 0.01
-        Positive.
-
-    Notes
-    -----
-    The gradient at 0 is negative_slope. The rule keeps the output, whose sign is that of x.
-    """
-
-
-@leaky_relu.vjp
-def _(g, out, negative_slope):
-    return leaky_relu_grad(g, out, negative_slope=negative_slope)
-
-
-@op(
-    kernel="leaky_relu_grad",
-    floating=True,
-    samples=with_attributes(gradient_pairs, {"negative_slope": 0.1}),
-)
-def leaky_relu_grad(g: Tensor, y: Tensor, /, negative_slope: float = 0.01):
-    """g where y > 0, negative_slope · g elsewhere: the gradient of `leaky_relu` in one pass.
-
-    Parameters
-    ----------
-    g : Tensor
-        Gradient of the output.
-    y : Tensor
-        The output or the input, shape of g: only signs count.
-    negative_slope : float, default 0.01
-        Slope of the function where y is not positive.
-    """
-
-
-@leaky_relu_grad.vjp
-def _(g, y, negative_slope):
-    return leaky_relu_grad(g, y, negative_slope=negative_slope), None
-
-
-@op(kernel="elu", floating=True, samples=with_attributes(reals, {}, {"alpha": 0.5}))
-def elu(x: TensorLike, /, alpha: float = 1.0):
-    """x where positive, alpha · (exp(x) - 1) elsewhere.
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    alpha : float, default 1.0
-        The limit at minus infinity is -alpha; at 1 the gradient is continuous.
-
-    References
-    ----------
-    Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
-    Units", ICLR 2016, arXiv:1511.07289.
-    """
-
-
-@elu.vjp
-def _(g, out, alpha):
-    return elu_grad(g, out, alpha=alpha)
-
-
-@op(
-    kernel="elu_grad",
-    floating=True,
-    samples=with_attributes(gradient_pairs, {"alpha": 0.5}),
-)
-def elu_grad(g: Tensor, y: Tensor, /, alpha: float = 1.0):
-    """g where y > 0, g · (y + alpha) elsewhere: the gradient of `elu` in one pass.
-
-    Parameters
-    ----------
-    g : Tensor
-        Gradient of the output.
-    y : Tensor
-        The output, shape of g.
-    alpha : float, default 1.0
-        As for `elu`.
-    """
-    return g * where(y > 0, 1.0, y + alpha)
-
-
-@elu_grad.vjp
-def _(d, g, y, alpha):
-    return elu_grad(d, y, alpha=alpha), where(y > 0, 0.0, multiply_or_zero(d, g))
-
-
 def angle(x: Tensor, /) -> Tensor:
     """The angle of complex numbers to the positive real axis, in radians, elementwise.
 
@@ -535,3 +359,119 @@ def angle(x: Tensor, /) -> Tensor:
     [0.0, 3.1415927410125732]
     """
     return atan2(imag(x), real(x))
+
+
+def deg2rad(x: TensorLike, /) -> Tensor:
+    """Degrees in radians: x · π / 180, elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        Shape of x.
+    """
+    return asarray(x) * (math.pi / 180.0)
+
+
+def rad2deg(x: TensorLike, /) -> Tensor:
+    """Radians in degrees: x · 180 / π, elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        Shape of x.
+    """
+    return asarray(x) * (180.0 / math.pi)
+
+
+def rsqrt(x: TensorLike, /) -> Tensor:
+    """1 / sqrt(x), elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        Shape of x.
+    """
+    return divide(1.0, sqrt(x))
+
+
+def sinc(x: TensorLike, /) -> Tensor:
+    """sin(πx) / (πx), and 1 at 0, elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        Shape of x.
+
+    Notes
+    -----
+    Near 0 it is the series 1 - (πx)²/6 + …, so that derivatives of every order are finite there.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> fg.sinc(fg.tensor([0.0, 0.5])).tolist()
+    [1.0, 0.6366197466850281]
+    """
+    y = asarray(x) * math.pi
+    near = less(abs(y), NEAR)
+    far = where(near, 1.0, y)
+    s = y * y
+    series = 1.0 - s / 6.0 * (1.0 - s / 20.0 * (1.0 - s / 42.0 * (1.0 - s / 72.0)))
+    return where(near, series, sin(far) / far)
+
+
+def logaddexp2(x: TensorLike, y: TensorLike, /) -> Tensor:
+    """The logarithm to the base 2 of 2^x + 2^y, elementwise; never overflows.
+
+    Parameters
+    ----------
+    x, y : Tensor
+        Shapes that broadcast.
+
+    Returns
+    -------
+    Tensor
+        Their common shape.
+    """
+    scale = math.log(2.0)
+    return logaddexp(asarray(x) * scale, asarray(y) * scale) / scale
+
+
+def frexp(x: Tensor, /) -> tuple[Tensor, Tensor]:
+    """Mantissa m and exponent e of x = m · 2^e, elementwise.
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+
+    Returns
+    -------
+    mantissa : Tensor
+        From 0.5 to 1 in magnitude, or 0. The exponent is constant for its gradient.
+    exponent : Tensor
+        Integers of 32 bits.
+    """
+    exponent = np.frexp(x.data)[1]
+    half = (exponent // 2).astype(x.dtype)  # in two steps, since 2^-e may overflow
+    return x * exp2(-half) * exp2(half - exponent.astype(x.dtype)), asarray(exponent)

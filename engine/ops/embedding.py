@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor, values_of
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.layout import expand_dims
 from fieldgrad.engine.ops.segment import gather, segment_max, segment_sum
 

@@ -8,7 +8,9 @@ import numpy as np
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import sum_to
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 
 
 @op(kernel="getitem", view=True, shape=shapes.any_index, samples=samples.indices)

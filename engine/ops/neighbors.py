@@ -6,7 +6,12 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import greater, where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    greater,
+)
 from fieldgrad.engine.ops.creation import tensor
 from fieldgrad.engine.ops.layout import permute_dims, reshape
 from fieldgrad.engine.ops.linalg import matmul

@@ -18,9 +18,17 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor, op
-from fieldgrad.engine.ops.arithmetic import sqrt, square
-from fieldgrad.engine.ops.elementary import leaky_relu, power
+from fieldgrad.engine.ops.arithmetic import (
+    sqrt,
+    square,
+)
+from fieldgrad.engine.ops.elementary import (
+    power,
+)
 from fieldgrad.engine.ops.layout import reshape
+from fieldgrad.engine.ops.rectifiers import (
+    leaky_relu,
+)
 from fieldgrad.engine.ops.reduce import mean
 from fieldgrad.engine.ops.resample import resample_axis
 from fieldgrad.engine.taps import Taps

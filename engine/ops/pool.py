@@ -12,7 +12,9 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor, op
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import reshape
 from fieldgrad.engine.ops.random import generator

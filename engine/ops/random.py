@@ -252,34 +252,3 @@ def _floating(dtype: DTypeLike) -> Any:
 
 def _number(x: float, dtype: DTypeLike) -> Any:
     return np.asarray(x, dtype)[()]
-
-
-def dropout(x: Tensor, /, p: float = 0.5) -> Tensor:
-    """x with each element set to 0 with probability p and the others scaled by 1 / (1 - p).
-
-    Parameters
-    ----------
-    x : Tensor
-        Any shape.
-    p : float, default 0.5
-        Probability, 0 <= p <= 1.
-
-    Returns
-    -------
-    Tensor
-        Shape of x, with the same expected values.
-
-    Raises
-    ------
-    ValueError
-        If p is no such probability.
-
-    References
-    ----------
-    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 15
-    (2014), with the scaling at training time.
-    """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p = {p}; expected 0 <= p <= 1.")
-    keep = _generator.random(x.shape, dtype=np.float32) >= p
-    return x * (keep.astype(x.dtype) / x.dtype.type(1 - p if p < 1 else 1))

@@ -13,9 +13,20 @@ from numpy.typing import DTypeLike
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import DEFAULT_FLOAT, Tensor
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import equal, not_equal, sqrt, square, where
+from fieldgrad.engine.ops.arithmetic import (
+    sqrt,
+    square,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    equal,
+    not_equal,
+)
 from fieldgrad.engine.ops.complex import conj, real
-from fieldgrad.engine.ops.elementary import exp, log
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    log,
+)
 from fieldgrad.engine.ops.layout import broadcast_to, reshape
 from fieldgrad.engine.ops.scans import product_of_others
 

@@ -14,8 +14,13 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError, suggest
 from fieldgrad.engine.op import TensorLike, as_tensor, op
-from fieldgrad.engine.ops.arithmetic import abs, where
-from fieldgrad.engine.ops.elementary import power
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    where,
+)
+from fieldgrad.engine.ops.elementary import (
+    power,
+)
 from fieldgrad.engine.ops.pool import max_pool
 from fieldgrad.engine.shapes import PerAxis
 from fieldgrad.engine.taps import ALIGNED, MODES, Taps, interpolation_taps, window_taps

@@ -11,8 +11,12 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import AxisError
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import not_equal
-from fieldgrad.engine.ops.elementary import exp
+from fieldgrad.engine.ops.comparisons import (
+    not_equal,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+)
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import concat, flip, pad, permute_dims, reshape
 

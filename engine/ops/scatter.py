@@ -7,7 +7,9 @@ import numpy as np
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.index import index_add, setitem
 from fieldgrad.engine.ops.layout import broadcast_to
 from fieldgrad.engine.shapes import normalize_axes

@@ -14,8 +14,13 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.device import KERNELS
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import multiply_or_zero
-from fieldgrad.engine.ops.elementary import exp, sigmoid
+from fieldgrad.engine.ops.arithmetic import (
+    multiply_or_zero,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    sigmoid,
+)
 from fieldgrad.engine.ops.layout import expand_dims, moveaxis, stack
 from fieldgrad.engine.ops.reduce import sum
 

@@ -8,7 +8,15 @@ from fieldgrad.engine import shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, DTypeError, ShapeError
 from fieldgrad.engine.op import TensorLike
-from fieldgrad.engine.ops.arithmetic import abs, isnan, maximum, sqrt, where
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    maximum,
+    sqrt,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    isnan,
+)
 from fieldgrad.engine.ops.complex import conj, real
 from fieldgrad.engine.ops.creation import asarray
 from fieldgrad.engine.ops.index import take_along_axis

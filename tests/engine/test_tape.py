@@ -16,6 +16,43 @@ def leaf(*values):
     return fg.tensor(np.array(values), requires_grad=True)
 
 
+# ------------------------------------------------------------------ what is kept
+
+BILINEAR = [
+    (lambda x, c: x * c, (3,), (3,)),
+    (fg.matmul, (2, 3), (3, 4)),
+    (fg.matmul, (3,), (2, 3, 4)),
+    (fg.matmul, (2, 3, 4), (4,)),
+    (fg.linear, (5, 3), (2, 3)),
+    (lambda x, c: fg.conv(x, c, padding=1), (1, 2, 6), (3, 2, 3)),
+    (lambda x, c: fg.conv_transpose(x, c, stride=2), (1, 3, 6), (3, 2, 3)),
+]
+
+
+@pytest.mark.parametrize("constant", [0, 1])
+@pytest.mark.parametrize(("function", "a", "b"), BILINEAR)
+def test_a_factor_is_kept_only_for_the_gradient_of_the_other(function, a, b, constant):
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=shape) for shape in (a, b)]
+    factors = [fg.tensor(v, requires_grad=i != constant) for i, v in enumerate(values)]
+    leaf = factors[1 - constant]
+    g = fg.grad((function(*factors) ** 2).sum(), leaf)  # with both kept until here
+
+    # The leaf may change before the backward pass, since no gradient needs its old values.
+    y = function(*factors)
+    seed = 2 * y.detach()
+    with fg.no_grad():
+        leaf.assign(0.0)
+    y.backward(seed)
+    np.testing.assert_allclose(leaf.grad.numpy(), g.numpy())
+
+    # The constant may not.
+    y = function(*factors)
+    factors[constant].assign(0.0)
+    with pytest.raises(GradientError, match="changed in place"):
+        y.backward(seed)
+
+
 # ------------------------------------------------------------------------- hooks
 
 

@@ -7,11 +7,18 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.nn.losses.reduction import equal_shapes, reduced
 from fieldgrad.engine.op import TensorLike, as_tensor, values_of
-from fieldgrad.engine.ops.arithmetic import where
-from fieldgrad.engine.ops.elementary import relu, softplus
+from fieldgrad.engine.ops.activations import (
+    softplus,
+)
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import expand_dims, squeeze
 from fieldgrad.engine.ops.linalg import linear
+from fieldgrad.engine.ops.rectifiers import (
+    relu,
+)
 from fieldgrad.engine.ops.reduce import mean, sum
 from fieldgrad.engine.ops.segment import gather
 from fieldgrad.engine.ops.softmax import Reduction, cross_entropy

@@ -6,8 +6,23 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.nn.losses.reduction import equal_shapes, reduced
 from fieldgrad.engine.op import TensorLike, as_tensor, values_of
-from fieldgrad.engine.ops.arithmetic import abs, maximum, square, where
-from fieldgrad.engine.ops.elementary import exp, log, log1p, relu, softplus
+from fieldgrad.engine.ops.activations import (
+    softplus,
+)
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    maximum,
+    square,
+    where,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    log,
+    log1p,
+)
+from fieldgrad.engine.ops.rectifiers import (
+    relu,
+)
 from fieldgrad.engine.ops.softmax import Reduction
 from fieldgrad.engine.ops.softmax import binary_cross_entropy as binary_cross_entropy_of_logits
 

@@ -6,9 +6,14 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.nn.losses.reduction import equal_shapes, reduced
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import minimum, where
+from fieldgrad.engine.ops.arithmetic import (
+    minimum,
+    where,
+)
 from fieldgrad.engine.ops.distances import cosine_similarity, pairwise_distance
-from fieldgrad.engine.ops.elementary import relu
+from fieldgrad.engine.ops.rectifiers import (
+    relu,
+)
 from fieldgrad.engine.ops.softmax import Reduction
 
 __all__ = [

@@ -9,7 +9,9 @@ from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError, ShapeError
 from fieldgrad.engine.nn.losses.reduction import reduced
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import where
+from fieldgrad.engine.ops.arithmetic import (
+    where,
+)
 from fieldgrad.engine.ops.index import take_along_axis
 from fieldgrad.engine.ops.layout import expand_dims, pad, stack, unstack
 from fieldgrad.engine.ops.reduce import logsumexp, sum

@@ -9,7 +9,11 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import sqrt, square, where
+from fieldgrad.engine.ops.arithmetic import (
+    sqrt,
+    square,
+    where,
+)
 from fieldgrad.engine.ops.complex import imag, real
 from fieldgrad.engine.ops.layout import concat, expand_dims
 from fieldgrad.engine.ops.linalg.diagonals import matrix_transpose

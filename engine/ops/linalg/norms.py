@@ -9,8 +9,18 @@ from fieldgrad.engine import shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor
-from fieldgrad.engine.ops.arithmetic import abs, not_equal, sqrt, square, where
-from fieldgrad.engine.ops.elementary import power
+from fieldgrad.engine.ops.arithmetic import (
+    abs,
+    sqrt,
+    square,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    not_equal,
+)
+from fieldgrad.engine.ops.elementary import (
+    power,
+)
 from fieldgrad.engine.ops.layout import moveaxis, reshape
 from fieldgrad.engine.ops.linalg.equations import inv
 from fieldgrad.engine.ops.linalg.factorizations import svdvals

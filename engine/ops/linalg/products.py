@@ -10,7 +10,9 @@ from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike, as_tensor, op
-from fieldgrad.engine.ops.arithmetic import multiply
+from fieldgrad.engine.ops.arithmetic import (
+    multiply,
+)
 from fieldgrad.engine.ops.complex import conj
 from fieldgrad.engine.ops.layout import (
     expand_dims,
@@ -27,7 +29,7 @@ from fieldgrad.engine.shapes import normalize_axes
 __all__ = ["cross", "kron", "linear", "matmul", "outer", "tensordot", "vecdot"]
 
 
-@op(kernel="matmul", shape=shapes.matmul, samples=samples.matrices)
+@op(kernel="matmul", bilinear=True, shape=shapes.matmul, samples=samples.matrices)
 def matmul(x: TensorLike, y: TensorLike, /):
     """Matrix product of the last two axes; leading axes broadcast, 1-d arrays are vectors.
 
@@ -53,29 +55,31 @@ def matmul(x: TensorLike, y: TensorLike, /):
 
 
 @matmul.vjp
-def _(g, x, y, needs):
-    if x.ndim == 2 and y.ndim == 2:
+def _(g, x, y, x_shape, y_shape, needs):
+    if len(x_shape) == len(y_shape) == 2:
         return matmul(g, y.T) if needs[0] else None, matmul(x.T, g) if needs[1] else None
-    if x.ndim == 1 and y.ndim == 1:
-        return g * y, g * x
-    if x.ndim == 1:
+    if len(x_shape) == len(y_shape) == 1:
+        return g * y if needs[0] else None, g * x if needs[1] else None
+    if len(x_shape) == 1:
         gx = matmul(y, expand_dims(g, axis=-1)) if needs[0] else None
         gx = None if gx is None else reshape(gx, gx.shape[:-1])
         return gx, expand_dims(x, axis=-1) * expand_dims(g, axis=-2) if needs[1] else None
-    if y.ndim == 1:
+    if len(y_shape) == 1:
         gx = expand_dims(g, axis=-1) * y if needs[0] else None
         if not needs[1]:
             return gx, None
         gy = matmul(matrix_transpose(x), expand_dims(g, axis=-1))
         return gx, reshape(gy, gy.shape[:-1])
     gx = matmul(g, matrix_transpose(y)) if needs[0] else None
-    if y.ndim == 2:  # one product over all rows, instead of one for each batch and their sum
+    if not needs[1]:
+        return gx, None
+    if len(y_shape) == 2:  # one product over all rows, instead of one for each batch and their sum
         n_rows = math.prod(g.shape[:-1])
-        x, g = reshape(x, (n_rows, x.shape[-1])), reshape(g, (n_rows, g.shape[-1]))
-    return gx, matmul(matrix_transpose(x), g) if needs[1] else None
+        x, g = reshape(x, (n_rows, x_shape[-1])), reshape(g, (n_rows, g.shape[-1]))
+    return gx, matmul(matrix_transpose(x), g)
 
 
-@op(kernel="linear", shape=shapes.linear, samples=samples.linears)
+@op(kernel="linear", bilinear=True, shape=shapes.linear, samples=samples.linears)
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /):
     """x · weightᵀ + bias over the last axis.
 

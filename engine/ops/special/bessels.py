@@ -7,7 +7,10 @@ neighboring orders (Abramowitz and Stegun, "Handbook of Mathematical Functions",
 
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import multiply_or_zero, sign
+from fieldgrad.engine.ops.arithmetic import (
+    multiply_or_zero,
+    sign,
+)
 from fieldgrad.engine.samples import positives, reals, with_attributes
 
 __all__ = [

@@ -1,8 +1,19 @@
 """x log y and entropies, with 0 log 0 = 0; the logit; exponential integrals."""
 
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import divide_or_zero, logical_and, multiply_or_zero, where
-from fieldgrad.engine.ops.elementary import exp, log, log1p
+from fieldgrad.engine.ops.arithmetic import (
+    divide_or_zero,
+    multiply_or_zero,
+    where,
+)
+from fieldgrad.engine.ops.comparisons import (
+    logical_and,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    log,
+    log1p,
+)
 from fieldgrad.engine.samples import positive_pairs, positives, unit_fractions
 
 __all__ = ["entr", "exp1", "expi", "kl_div", "logit", "rel_entr", "xlog1py", "xlogy"]

@@ -3,8 +3,12 @@
 import math
 
 from fieldgrad.engine.op import TensorLike, op
-from fieldgrad.engine.ops.arithmetic import multiply_or_zero
-from fieldgrad.engine.ops.elementary import exp
+from fieldgrad.engine.ops.arithmetic import (
+    multiply_or_zero,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+)
 from fieldgrad.engine.samples import reals, unit_fractions
 
 __all__ = ["dawsn", "erfc", "erfcinv", "erfcx", "erfinv", "log_ndtr", "ndtr", "ndtri"]

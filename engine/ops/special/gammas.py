@@ -5,8 +5,14 @@ import math
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import GradientError
 from fieldgrad.engine.op import TensorLike, as_tensor, op
-from fieldgrad.engine.ops.arithmetic import divide_or_zero, multiply_or_zero
-from fieldgrad.engine.ops.elementary import exp, log
+from fieldgrad.engine.ops.arithmetic import (
+    divide_or_zero,
+    multiply_or_zero,
+)
+from fieldgrad.engine.ops.elementary import (
+    exp,
+    log,
+)
 from fieldgrad.engine.ops.special.entropies import xlogy
 from fieldgrad.engine.samples import (
     positive_and_fraction,
