@@ -1,6 +1,6 @@
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 SEGMENT_KINDS: tuple[str, ...]
@@ -13,7 +13,14 @@ def segment_pick(x: Array, index: Array) -> Array: ...
 def segment_unpick(g: Array, index: Array, *, n_rows: int) -> Array: ...
 def gather(x: Array, index: Array, *, skip_missing: bool = False) -> Array: ...
 def cdist(x: Array, y: Array, *, squared: bool = False) -> Array: ...
-def knn(x: Array, mask: Array | None = None, *, k: int, include_self: bool = False) -> Array: ...
+def knn(
+    x: Array,
+    mask: Array | None = None,
+    *,
+    k: int,
+    include_self: bool = False,
+    offsets: ArrayLike | None = None,
+) -> Array: ...
 def recurrent(
     gates: Array,
     h: Array,

@@ -38,6 +38,8 @@ cdef extern from "kernels/kernels.h" nogil:
                       ptrdiff_t) noexcept nogil
         void (*knn)(int, const void *, const uint8_t *, int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                     ptrdiff_t, int) noexcept nogil
+        void (*knn_ragged)(int, const void *, const ptrdiff_t *, int64_t *, ptrdiff_t, ptrdiff_t,
+                           ptrdiff_t, int) noexcept nogil
         void (*recurrent)(int, const fg_recurrent *, const void *, const void *, const void *,
                           const void *, const void *, void *, void *, void *) noexcept nogil
         void (*recurrent_gradient)(int, const fg_recurrent *, const void *, const void *,
@@ -182,12 +184,27 @@ def cdist(cnp.ndarray x, cnp.ndarray y, *, bint squared=False):
     return out
 
 
-def knn(cnp.ndarray x, mask=None, *, ptrdiff_t k, bint include_self=False):
-    """Numbers (…, n, k) of the nearest among the points x (…, n, dims) that the mask (…, n) keeps."""
-    cdef cnp.ndarray points = dense("knn", x), kept = None
+def knn(cnp.ndarray x, mask=None, *, ptrdiff_t k, bint include_self=False, offsets=None):
+    """Numbers (…, n, k) of the nearest among the points x (…, n, dims) that the mask (…, n) keeps.
+
+    With offsets (clouds + 1,), x is (n, dims), and a cloud is its rows from one offset to the next.
+    """
+    cdef cnp.ndarray points = dense("knn", x), kept = None, bounds
     cdef ptrdiff_t n = x.shape[x.ndim - 2], dims = x.shape[x.ndim - 1]
     cdef cnp.ndarray out = empty((*np.shape(x)[:-1], k), np.int64)
     cdef bint f64 = is_f64(points)
+    if offsets is not None:
+        bounds = integers("knn: offsets", np.asarray(offsets))
+        if bounds.ndim != 1 or not bounds.size or bounds[0] or bounds[-1] != n \
+                or (bounds[1:] < bounds[:-1]).any():
+            raise IndexError(f"knn: offsets of shape {np.shape(bounds)} for {n} points; expected "
+                             "(clouds + 1,) numbers that rise from 0 to the number of points.")
+        with nogil:
+            kernels.knn_ragged(f64, cnp.PyArray_DATA(points),
+                               <const ptrdiff_t *>cnp.PyArray_DATA(bounds),
+                               <int64_t *>cnp.PyArray_DATA(out), cnp.PyArray_DIM(bounds, 0) - 1,
+                               dims, k, include_self)
+        return out
     if mask is not None:
         kept = np.ascontiguousarray(mask, np.bool_)
     if cnp.PyArray_SIZE(out):

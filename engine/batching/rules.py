@@ -318,6 +318,13 @@ def _features(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attr
     return moveaxis(op.apply(tuple(moved), attributes), 1, 0)
 
 
+def _knn(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attributes) -> Any:
+    """Clouds of equal size; those given by offsets have no leading axes."""
+    if attributes["offsets"] is not None:
+        return NotImplemented
+    return same(op, size, inputs, mapped, attributes)
+
+
 def _recurrent(op: Op, size: int, inputs: Inputs, mapped: Flags, attributes: Attributes) -> Any:
     lengths = attributes["lengths"]
     if lengths is not None:
@@ -391,7 +398,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("qr_factors", "slogdet_parts", "svd_factors", "svdvals"), same),
     **dict.fromkeys(("solve", "solve_triangular"), _solve),
     "cdist": leading(2),
-    "knn": same,
+    "knn": _knn,
     "gather": _gather,
     "reshape": _reshape,
     "permute_dims": _permute_dims,

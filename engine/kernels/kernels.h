@@ -88,6 +88,7 @@ typedef struct {
   /* index (batch, n, k): the nearest among the points of x (batch, n, dims) whose mask (NULL: all) \
    * is not 0, nearest first, of equal ones the first; -1 where there is no more; 0 < k <= MAX */ \
   K(void, knn, (int f64, const void *x, const uint8_t *mask, int64_t *index, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t dims, ptrdiff_t k, int include_self)) \
+  K(void, knn_ragged, (int f64, const void *x, const ptrdiff_t *offsets, int64_t *index, ptrdiff_t batch, ptrdiff_t dims, ptrdiff_t k, int include_self)) \
   /* recurrent.h has the sizes. States h, c (LSTM) after every step into out (batch, steps, hidden, \
    * or twice that: h, then c), from the first h, c (batch, hidden), the input's part of the gates, the \
    * transposed weight (hidden, gates) and a bias (gates) or NULL; saved (batch, steps, 4 hidden). \

@@ -12,6 +12,7 @@
 #define DIMS 64               /* coordinates that are transposed at a time */
 #define CANDIDATES 256        /* points whose distances are known before they are compared */
 #define MAX_NEIGHBORS FG_MAX_NEIGHBORS
+#define CLOUDS 4              /* of unequal size, in one task */
 
 #include "f32.h"
 #include "neighbors_body.h"
@@ -28,4 +29,10 @@ void FG(knn)(int f64, const void *x, const uint8_t *mask, int64_t *index, ptrdif
              ptrdiff_t n, ptrdiff_t dims, ptrdiff_t k, int include_self) {
   f64 ? knn_f64(x, mask, index, batch, n, dims, k, include_self)
       : knn_f32(x, mask, index, batch, n, dims, k, include_self);
+}
+
+void FG(knn_ragged)(int f64, const void *x, const ptrdiff_t *offsets, int64_t *index,
+                    ptrdiff_t batch, ptrdiff_t dims, ptrdiff_t k, int include_self) {
+  f64 ? knn_ragged_f64(x, offsets, index, batch, dims, k, include_self)
+      : knn_ragged_f32(x, offsets, index, batch, dims, k, include_self);
 }

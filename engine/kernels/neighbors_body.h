@@ -6,6 +6,7 @@ typedef struct {
   const uint8_t *mask;
   T *out;
   int64_t *index;
+  const ptrdiff_t *offsets; /* of clouds of unequal size; NULL if each has n points */
   ptrdiff_t batch, n, m, dims, k, n_tiles, n_rows, blocks, blocks_per_task;
 } M(points_call);
 
@@ -73,12 +74,14 @@ FG_INLINE void M(from_queries)(const T *query, const T *points, ptrdiff_t stride
 
 #define BLEND(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
 
-/* The k nearest points of LANES queries, each in its own lane. Their lists are kept sorted: a point
- * that is nearer than an entry moves it down, so of equal ones the first seen stays in front. */
-static void M(knn_block)(const M(points_call) *s, ptrdiff_t b, ptrdiff_t first) {
-  const ptrdiff_t n = s->n, dims = s->dims, k = s->k, width = FG_MIN(LANES, n - first);
-  const T *x = s->x + b * n * dims;
-  const uint8_t *mask = s->mask ? s->mask + b * n : NULL;
+/* The k nearest points of LANES queries, each in its own lane, in the cloud of n points from row
+ * begin; neighbors are counted from row zero. Their lists are kept sorted: a point that is nearer
+ * than an entry moves it down, so of equal ones the first seen stays in front. */
+static void M(knn_block)(const M(points_call) *s, ptrdiff_t begin, ptrdiff_t n, ptrdiff_t zero,
+                         ptrdiff_t first) {
+  const ptrdiff_t dims = s->dims, k = s->k, width = FG_MIN(LANES, n - first);
+  const T *x = s->x + begin * dims;
+  const uint8_t *mask = s->mask ? s->mask + begin : NULL;
   T query[DIMS * LANES], squares[CANDIDATES * LANES];
   V nearest[MAX_NEIGHBORS];
   VI place[MAX_NEIGHBORS];
@@ -108,7 +111,7 @@ static void M(knn_block)(const M(points_call) *s, ptrdiff_t b, ptrdiff_t first) 
     for (ptrdiff_t j = 0; j < count; j++) {
       if (mask && !mask[start + j]) continue;
       const V v = *(const V *)(squares + j * LANES);
-      const VI at = (VI){0} + (I)(start + j);
+      const VI at = (VI){0} + (I)(begin - zero + start + j);
       VI nearer = v < nearest[k - 1];
       for (ptrdiff_t p = k - 1; p > 0; p--) {
         const VI above = v < nearest[p - 1];
@@ -121,7 +124,7 @@ static void M(knn_block)(const M(points_call) *s, ptrdiff_t b, ptrdiff_t first) 
     }
   }
   for (ptrdiff_t l = 0; l < width; l++) {
-    int64_t *index = s->index + (b * n + first + l) * k;
+    int64_t *index = s->index + (begin + first + l) * k;
     const int present = !mask || mask[first + l];
     for (ptrdiff_t p = 0; p < k; p++) index[p] = present ? place[p][l] : -1;
   }
@@ -130,8 +133,27 @@ static void M(knn_block)(const M(points_call) *s, ptrdiff_t b, ptrdiff_t first) 
 static void M(knn_task)(void *context, ptrdiff_t i) {
   const M(points_call) *s = context;
   const ptrdiff_t end = FG_MIN((i + 1) * s->blocks_per_task, s->batch * s->blocks);
-  for (ptrdiff_t block = i * s->blocks_per_task; block < end; block++)
-    M(knn_block)(s, block / s->blocks, block % s->blocks * LANES);
+  for (ptrdiff_t block = i * s->blocks_per_task; block < end; block++) {
+    const ptrdiff_t begin = block / s->blocks * s->n;
+    M(knn_block)(s, begin, s->n, begin, block % s->blocks * LANES);
+  }
+}
+
+/* The clouds of a task where they are of unequal size; neighbors are rows of x. */
+static void M(knn_ragged_task)(void *context, ptrdiff_t i) {
+  const M(points_call) *s = context;
+  const ptrdiff_t end = FG_MIN((i + 1) * s->blocks_per_task, s->batch);
+  for (ptrdiff_t b = i * s->blocks_per_task; b < end; b++) {
+    const ptrdiff_t begin = s->offsets[b], n = s->offsets[b + 1] - begin;
+    for (ptrdiff_t first = 0; first < n; first += LANES) M(knn_block)(s, begin, n, 0, first);
+  }
+}
+
+static void M(knn_ragged)(const T *x, const ptrdiff_t *offsets, int64_t *index, ptrdiff_t batch,
+                          ptrdiff_t dims, ptrdiff_t k, int include_self) {
+  M(points_call) s = {.include_self = include_self, .x = x, .offsets = offsets, .index = index,
+                      .batch = batch, .dims = dims, .k = k, .blocks_per_task = CLOUDS};
+  fg_parallel((batch + CLOUDS - 1) / CLOUDS, M(knn_ragged_task), &s);
 }
 
 static void M(knn)(const T *x, const uint8_t *mask, int64_t *index, ptrdiff_t batch, ptrdiff_t n,

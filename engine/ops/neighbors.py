@@ -1,6 +1,7 @@
 """Points in space: distances, nearest neighbors, and what the neighbors hold."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fieldgrad.engine import samples, shapes
 from fieldgrad.engine._core import Tensor
@@ -85,19 +86,30 @@ def _(g, x, y, out, squared, needs):
     samples=samples.point_clouds,
     keeps_dtype=("mask",),
 )
-def knn(x: TensorLike, mask: TensorLike | None = None, /, *, k: int, include_self: bool = False):
+def knn(
+    x: TensorLike,
+    mask: TensorLike | None = None,
+    /,
+    *,
+    k: int,
+    include_self: bool = False,
+    offsets: ArrayLike | None = None,
+):
     """Numbers of the k nearest points of the same cloud, nearest first.
 
     Parameters
     ----------
     x : Tensor
-        Shape (…, n, dims): one cloud of n points for each leading index.
+        Shape (…, n, dims): one cloud of n points for each leading index. With offsets (n, dims):
+        the points of all clouds end to end.
     mask : Tensor or array of bool, optional
         Shape (…, n): True for real points. The others are nobody's neighbors and have none.
     k : int
         Number of neighbors, 1 to 256.
     include_self : bool, default False
         Count a point among its neighbors.
+    offsets : array_like of int, optional
+        Shape (clouds + 1,), for clouds of unequal size: where each begins in x, from 0 to n.
 
     Returns
     -------
@@ -109,6 +121,8 @@ def knn(x: TensorLike, mask: TensorLike | None = None, /, *, k: int, include_sel
     ------
     ShapeError
         If the shapes do not fit or k is out of range.
+    IndexError
+        If the offsets do not rise from 0 to n.
 
     Notes
     -----
@@ -120,6 +134,12 @@ def knn(x: TensorLike, mask: TensorLike | None = None, /, *, k: int, include_sel
     >>> import fieldgrad.engine as fg
     >>> fg.knn(fg.tensor([[0.0], [1.0], [3.0]]), k=1).tolist()
     [[1], [0], [1]]
+
+    Two clouds, the first of two points:
+
+    >>> x = fg.tensor([[0.0], [1.0], [1.1], [3.0]])
+    >>> fg.knn(x, k=1, offsets=[0, 2, 4]).tolist()
+    [[1], [0], [3], [2]]
     """
 
 

@@ -103,6 +103,8 @@ def point_clouds(rng: np.random.Generator) -> Iterator[Sample]:
         x = rng.normal(size=shape)
         yield (x,), {"k": k}
         yield (x, rng.random(shape[:-1]) < 0.7), {"k": k, "include_self": True}
+    yield (rng.normal(size=(24, 3)),), {"k": 4, "offsets": [0, 2, 2, 21, 24]}
+    yield (np.zeros((0, 3)),), {"k": 2, "offsets": [0]}
 
 
 # Batch, steps, hidden size, attributes.

@@ -75,8 +75,13 @@ def cdist(x: Shape, y: Shape, **_: Any) -> Shape:
     return (*lead, x[-2], y[-2])
 
 
-def knn(x: Shape, mask: Shape | None = None, *, k: int, **_: Any) -> Shape:
+def knn(x: Shape, mask: Shape | None = None, *, k: int, offsets: Any = None, **_: Any) -> Shape:
     """Some neighbors for every point."""
+    if offsets is not None and (len(x) != 2 or mask is not None):
+        raise ShapeError(
+            f"knn: x has shape {x}, with offsets{'' if mask is None else ' and a mask'}; expected "
+            "(n, dims), the points of all clouds end to end, and no mask."
+        )
     if len(x) < 2:
         raise ShapeError(f"knn: x has shape {x}; expected (…, n, dims).")
     if mask is not None and mask != x[:-1]:

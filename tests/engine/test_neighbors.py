@@ -1,5 +1,7 @@
 """Distances and nearest neighbors: what is special about them beyond the op table."""
 
+import itertools
+
 import numpy as np
 import pytest
 from references import REFERENCES
@@ -45,6 +47,21 @@ def test_masked_points_are_nobodys_neighbors():
             np.testing.assert_array_equal(index[cloud, :length], alone)
     assert (index[2, :7, 6:] == -1).all()
     assert (index[2, :7, :6] >= 0).all()
+
+
+def test_clouds_of_unequal_size_are_as_each_alone():
+    counts = np.array([3, 0, 40, 1, 17, 300, 8])
+    offsets = np.concatenate([[0], counts.cumsum()])
+    x = clouds(1, offsets[-1])[0].round(1)  # with ties
+    index = fg.knn(x, k=8, offsets=offsets).numpy()
+    for begin, end in itertools.pairwise(offsets):
+        if end > begin:
+            alone = fg.knn(x[begin:end], k=8).numpy()
+            np.testing.assert_array_equal(index[begin:end], np.where(alone < 0, -1, alone + begin))
+    with pytest.raises(IndexError, match="rise from 0 to the number of points"):
+        fg.knn(x, k=8, offsets=offsets[:-1])
+    with pytest.raises(fg.errors.ShapeError, match="the points of all clouds end to end"):
+        fg.knn(x[None], k=8, offsets=offsets)
 
 
 def test_points_at_undefined_or_infinite_distance_are_no_neighbors():

@@ -1,5 +1,7 @@
 """Segments, neighbors and sequences."""
 
+import itertools
+
 import numpy as np
 from scipy import special
 
@@ -53,7 +55,14 @@ def _cdist(x, y, squared=False):
     return squares if squared else np.sqrt(squares)
 
 
-def _knn(x, mask=None, k=1, include_self=False):
+def _knn(x, mask=None, k=1, include_self=False, offsets=None):
+    if offsets is not None:
+        out = np.full((len(x), k), -1)
+        for begin, end in itertools.pairwise(offsets):
+            if end > begin:
+                places = _knn(x[begin:end], None, k, include_self)
+                out[begin:end] = np.where(places < 0, -1, places + begin)
+        return out
     squares = _cdist(x, x, squared=True)
     n = x.shape[-2]
     pairs = np.ones((*x.shape[:-2], n, n), bool)
