@@ -108,13 +108,16 @@ def to_dense(values: TensorLike, rows: NDArray[np.integer[Any]], /) -> Tensor:
     return gather(values, rows, skip_missing=True)
 
 
-def pairs_of_rows(offsets: ArrayLike) -> tuple[Integers, Integers]:
-    """Give every ordered pair of different rows of one item.
+def pairs_of_rows(offsets: ArrayLike, *, ordered: bool = True) -> tuple[Integers, Integers]:
+    """Give the pairs of rows of one item.
 
     Parameters
     ----------
     offsets : array_like of int, shape (n_items + 1,)
         Where each item begins.
+    ordered : bool, default True
+        Give every pair of different rows in both orders. Otherwise each once, and also each row
+        with itself.
 
     Returns
     -------
@@ -126,11 +129,16 @@ def pairs_of_rows(offsets: ArrayLike) -> tuple[Integers, Integers]:
     >>> first, second = pairs_of_rows([0, 2, 3, 5])
     >>> first.tolist(), second.tolist()
     ([0, 1, 3, 4], [1, 0, 4, 3])
+    >>> first, second = pairs_of_rows([0, 2, 3], ordered=False)
+    >>> first.tolist(), second.tolist()
+    ([0, 0, 1, 2], [0, 1, 1, 2])
     """
     bounds = np.asarray(offsets, np.int64)
     counts = np.diff(bounds)
-    partners = np.repeat(counts - 1, counts)  # of each row
-    first = np.repeat(np.arange(bounds[-1]), partners)
-    begin = np.repeat(np.cumsum(partners) - partners, partners)
-    second = np.repeat(np.repeat(bounds[:-1], counts), partners) + np.arange(first.size) - begin
-    return first, second + (second >= first)
+    row = np.arange(bounds[-1])
+    begin = np.repeat(bounds[:-1], counts) if ordered else row  # of the partners of each row
+    partners = np.repeat(counts - 1, counts) if ordered else np.repeat(bounds[1:], counts) - row
+    first = np.repeat(row, partners)
+    number = np.arange(first.size) - np.repeat(np.cumsum(partners) - partners, partners)
+    second = np.repeat(begin, partners) + number
+    return first, second + (second >= first) if ordered else second
