@@ -22,6 +22,7 @@ from fieldgrad.engine.errors import FieldgradError, RecipeError
 from fieldgrad.engine.field import Field, find_fields, find_recipe, import_object
 from fieldgrad.engine.files import atomic_write, write_error
 from fieldgrad.engine.recipe import Recipe
+from fieldgrad.engine.runs.commands import app as runs_app
 
 __all__ = ["app", "carry_out", "main"]
 
@@ -106,6 +107,7 @@ app = typer.Typer(
 )
 recipes_app = typer.Typer(help="List, show and copy recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
+app.registered_commands += runs_app.registered_commands
 
 
 def _show_version(wanted: bool) -> None:
@@ -203,6 +205,9 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out; start it if none is there.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show the run in the browser, with knobs to turn.")
+    ] = False,
 ) -> None:
     """Run a recipe."""
     if resume and out is None:
@@ -211,10 +216,11 @@ def run(
         recipes_of.load(recipe, sets or ()),
         out or _new_folder(Path("runs") / Path(recipe).stem),
         resume=resume,
+        live=live,
     )
 
 
-def carry_out(loaded: Recipe, folder: Path, *, resume: bool) -> None:
+def carry_out(loaded: Recipe, folder: Path, *, resume: bool, live: bool = False) -> None:
     """Run a recipe and print its result, or how to continue after Ctrl-C; for verbs of fields too.
 
     Parameters
@@ -225,7 +231,16 @@ def carry_out(loaded: Recipe, folder: Path, *, resume: bool) -> None:
         For all results.
     resume : bool
         Continue the run in `folder`.
+    live : bool, default False
+        Show it in the browser while it trains.
     """
+    if live:
+        from fieldgrad.engine.runs.live import serve
+
+        recipes_of.prepare(loaded, folder, resume=resume)
+        server = serve(folder, open_browser=True)
+        errors.print(f"The run is shown at {server.url}", highlight=False, soft_wrap=True)
+        resume = True
     try:
         result = recipes_of.run(loaded, folder, resume=resume)
     except KeyboardInterrupt:

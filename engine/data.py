@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.errors import DataError
 
-__all__ = ["Batch", "Dataset", "Item", "Loader", "as_tensors", "collate", "collate_ragged"]
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Item",
+    "Loader",
+    "as_tensors",
+    "balanced_weights",
+    "collate",
+    "collate_ragged",
+]
 
 Item: TypeAlias = "NDArray[Any] | float | tuple[Item, ...] | dict[str, Item]"
 Batch: TypeAlias = "NDArray[Any] | tuple[Batch, ...] | dict[str, Batch]"
@@ -118,6 +127,29 @@ def collate_ragged(items: Sequence[Item]) -> Batch:
     ((3, 3), array([0, 2, 3]), array([0, 1]))
     """
     return _gather(items, _join, "")
+
+
+def balanced_weights(labels: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
+    """Weights with which items of every class are drawn equally often.
+
+    Parameters
+    ----------
+    labels : sequence of n hashable
+        Class of each item.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        One over the number of items of its class, for `Loader`'s ``weights``.
+
+    Examples
+    --------
+    >>> balanced_weights(["signal", "background", "background"]).tolist()
+    [1.0, 0.5, 0.5]
+    """
+    _, place, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = 1.0 / counts[place]
+    return weights
 
 
 def as_tensors(batch: Any) -> Any:
@@ -258,6 +290,9 @@ class Loader:
         Length of an epoch for datasets that are rather a source than a list (random patches,
         synthetic images). Epochs then continue where the last one ended, so that each item is
         drawn once before any is drawn again.
+    weights : sequence of n_items float, optional
+        Draw items at random with these weights, with replacement, instead of each once; see
+        `balanced_weights`.
 
     Attributes
     ----------
@@ -295,6 +330,7 @@ class Loader:
         drop_last: bool = False,
         collate: Callable[[Sequence[Item]], Batch] = collate,
         n_batches: int | None = None,
+        weights: Sequence[float] | NDArray[Any] | None = None,
     ) -> None:
         for name, value, least in (
             ("batch_size", batch_size, 1),
@@ -321,6 +357,7 @@ class Loader:
                 f"Loader: {len(dataset)} items make no full batch of {batch_size}, and "
                 "drop_last leaves out the rest. Lower batch_size or set n_batches."
             )
+        self.weights = None if weights is None else _chances(weights, len(dataset))
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -383,6 +420,8 @@ class Loader:
         """Give the index of the item at each position of an epoch."""
         n = len(self.dataset)
         size = n if self.n_batches is None else self.n_batches * self.batch_size
+        if self.weights is not None:
+            return self._generator(_ORDER, epoch).choice(n, size, p=self.weights)
         rounds, positions = np.divmod(np.arange(epoch * size, (epoch + 1) * size), n)
         if self.shuffle:
             for k in np.unique(rounds):
@@ -413,6 +452,18 @@ class Loader:
         return np.random.Generator(
             np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key))
         )
+
+
+def _chances(weights: Sequence[float] | NDArray[Any], n_items: int) -> NDArray[np.float64]:
+    """Give weights as probabilities."""
+    chances = np.asarray(weights, np.float64)
+    good = chances.shape == (n_items,) and np.isfinite(chances).all() and (chances >= 0).all()
+    if not good or chances.sum() <= 0:
+        raise DataError(
+            f"Loader: weights have shape {chances.shape}; expected ({n_items},), a number that is "
+            "not negative for each item, and not all of them 0."
+        )
+    return chances / chances.sum()
 
 
 @contextmanager

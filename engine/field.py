@@ -42,6 +42,10 @@ class Field:
         first used; no commands if empty.
     extra : str, optional
         What to ``pip install`` for the field's libraries, such as ``"fieldgrad[neuro]"``.
+    report : str, optional
+        Import path of a function of a run's folder that gives the field's parts of its report, a
+        list of ``engine.runs.report.Section``: data summary, metrics with confidence intervals,
+        pictures.
     problem : str, optional
         Why the field cannot be used here; empty if it can.
 
@@ -58,6 +62,7 @@ class Field:
     recipes: Path | None = None
     commands: str = ""
     extra: str = ""
+    report: str = ""
     problem: str = ""
 
     def recipe_names(self) -> list[str]:

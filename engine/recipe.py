@@ -25,7 +25,7 @@ from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.schema import Call, check_table
 from fieldgrad.engine.toml import to_toml
 
-__all__ = ["Recipe", "check", "load", "resolved_text", "run"]
+__all__ = ["Recipe", "check", "load", "prepare", "resolved_text", "run"]
 
 # What the command line gives a task besides the recipe's settings.
 SUPPLIED = ("run_dir", "resume")
@@ -177,9 +177,39 @@ def run(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False
     FileError
         If ``run_dir`` cannot be written.
     """
-    call = check(recipe)
+    call, folder = check(recipe), Path(run_dir)
+    earlier = _write(recipe, call, folder, resume=resume)
+    supplied: dict[str, Any] = {"run_dir": folder}
+    if "resume" in inspect.signature(call.target).parameters:
+        supplied["resume"] = earlier
+    elif earlier:
+        raise RecipeError(f"the task {call.name!r} cannot be resumed. Start it in another folder.")
+    return call.build(**supplied)
+
+
+def prepare(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False) -> None:
+    """Check a recipe and write it resolved to ``run_dir/recipe.toml``, without running it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe, from `load`.
+    run_dir : str or os.PathLike
+        The folder for all results; made if missing.
+    resume : bool, default False
+        As for `run`.
+
+    Raises
+    ------
+    RecipeError, FileError
+        As `run` does before it builds anything.
+    """
+    _write(recipe, check(recipe), Path(run_dir), resume=resume)
+
+
+def _write(recipe: Recipe, call: Call, folder: Path, *, resume: bool) -> bool:
+    """Write the resolved recipe; tell whether the folder holds an earlier run to go on with."""
     text = resolved_text(recipe, call)
-    folder = Path(run_dir)
     written = folder / "recipe.toml"
     # A run that failed before it wrote anything else may simply be started again.
     earlier = any(
@@ -200,12 +230,7 @@ def run(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False
     else:
         with atomic_write(written) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    supplied: dict[str, Any] = {"run_dir": folder}
-    if "resume" in inspect.signature(call.target).parameters:
-        supplied["resume"] = earlier
-    elif earlier:
-        raise RecipeError(f"the task {call.name!r} cannot be resumed. Start it in another folder.")
-    return call.build(**supplied)
+    return earlier
 
 
 # ---- loading

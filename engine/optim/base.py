@@ -43,6 +43,8 @@ class Optimizer:
         May be set between steps. Groups with values of their own keep their ratio to these.
     params : list of Tensor
         All parameters, group after group.
+    lr_ratios : list of float
+        Rate of each parameter relative to `lr`; may be set, too.
 
     Raises
     ------
@@ -75,6 +77,20 @@ class Optimizer:
         self._lr_ratios, self._decay_ratios = np.array(lr_ratios), np.array(decay_ratios)
         self._steps = np.zeros(len(self.params), np.int64)
         self._state = {slot: [np.zeros_like(p.data) for p in self.params] for slot in self.slots}
+
+    @property
+    def lr_ratios(self) -> list[float]:
+        """Rate of each parameter relative to `lr`."""
+        return [float(ratio) for ratio in self._lr_ratios]
+
+    @lr_ratios.setter
+    def lr_ratios(self, ratios: Sequence[float]) -> None:
+        if len(ratios) != len(self.params) or not all(ratio > 0 for ratio in ratios):
+            raise RecipeError(
+                f"{type(self).__name__}: lr_ratios has {len(ratios)} entries; expected a positive "
+                f"number for each of the {len(self.params)} parameters."
+            )
+        self._lr_ratios = np.array(ratios, np.float64)
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""

@@ -1,17 +1,28 @@
 """Training: a loop with named events, what takes part in it, and its exact continuation.
 
-learner     Learner: the loop itself; begin reading here
+learner     Learner: the loop itself and its verbs; begin reading here
 events      the events, Callback, CancelBatch, CancelEpoch, CancelFit
 budget      "20 epochs", "500 steps" or "10min" to a number of steps
 schedules   learning rate and momentum as functions of the progress
 metrics     numbers gathered over the batches of a validation
-callbacks   schedules applied, clipping, averaging, early stop, checkpoints
-logs        progress bar, CSV, TensorBoard
+callbacks   schedules applied, clipping, averaging, early stop, checkpoints, signals
+batches     mixup, growing images, accumulated gradients, gradual unfreezing
+logs        progress bar, pictures, CSV, TensorBoard, Weights & Biases
+groups      layer groups: frozen, or trained with rates of their own
+finder      the search for a learning rate
+terms       a loss of several terms
+prediction  predictions for data sets, test-time augmentation, ensembles
+folds       cross-validation
+knobs       what can be turned while a run trains
+run         a run's folder, as seen from outside
+record      what the training writes there
+replay      a run that repeats another one
 state       a training to a checkpoint and back
 
-learner imports events, budget, metrics and state; callbacks and logs import learner.
+learner imports the others; they know it only as the argument of their methods.
 """
 
+from fieldgrad.engine.train.batches import AccumulateGradient, Mixup, ProgressiveResize, Unfreeze
 from fieldgrad.engine.train.callbacks import (
     Checkpoint,
     EarlyStop,
@@ -23,9 +34,16 @@ from fieldgrad.engine.train.callbacks import (
     StopOnNaN,
 )
 from fieldgrad.engine.train.events import Callback, CancelBatch, CancelEpoch, CancelFit
+from fieldgrad.engine.train.finder import RateSearch
+from fieldgrad.engine.train.folds import CrossValidation, cross_validate, fold_indices
+from fieldgrad.engine.train.groups import layer_groups
+from fieldgrad.engine.train.knobs import Knob, Knobs, TurnKnobs, knob_of
 from fieldgrad.engine.train.learner import Learner
-from fieldgrad.engine.train.logs import CSVLog, Progress, TensorBoardLog
+from fieldgrad.engine.train.logs import CSVLog, Pictures, Progress, TensorBoardLog, WandbLog
 from fieldgrad.engine.train.metrics import Accuracy, Dice, Mean
+from fieldgrad.engine.train.prediction import Ensemble, Predictions, flips
+from fieldgrad.engine.train.record import RunRecord
+from fieldgrad.engine.train.run import Run
 from fieldgrad.engine.train.schedules import (
     constant,
     cosine,
@@ -38,8 +56,10 @@ from fieldgrad.engine.train.schedules import (
     warmup,
 )
 from fieldgrad.engine.train.state import load_weights
+from fieldgrad.engine.train.terms import WeightedTerms
 
 __all__ = [
+    "AccumulateGradient",
     "Accuracy",
     "CSVLog",
     "Callback",
@@ -47,22 +67,42 @@ __all__ = [
     "CancelEpoch",
     "CancelFit",
     "Checkpoint",
+    "CrossValidation",
     "Dice",
     "EMAWeights",
     "EarlyStop",
+    "Ensemble",
     "GradientClip",
+    "Knob",
+    "Knobs",
     "Learner",
     "Mean",
+    "Mixup",
+    "Pictures",
     "PlateauLR",
+    "Predictions",
     "Progress",
+    "ProgressiveResize",
+    "RateSearch",
+    "Run",
+    "RunRecord",
     "SaveOnSignal",
     "ScheduleLR",
     "StopOnNaN",
     "TensorBoardLog",
+    "TurnKnobs",
+    "Unfreeze",
+    "WandbLog",
+    "WeightedTerms",
     "constant",
     "cosine",
     "cosine_restarts",
+    "cross_validate",
     "exponential",
+    "flips",
+    "fold_indices",
+    "knob_of",
+    "layer_groups",
     "load_weights",
     "one_cycle",
     "one_cycle_momentum",

@@ -1,6 +1,7 @@
 """Budgets: how long to train, in epochs, steps or time, and the number of steps that makes."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fieldgrad.engine.errors import RecipeError
@@ -87,6 +88,23 @@ class Plan:
         self.n_valid = n_valid
         self.n_planned = 0
         self.measured_from = (0, 0.0)
+        self.last_step: int | None = None
+        self._to_follow: list[tuple[int, int]] = []
+
+    def follow(self, decisions: Sequence[Sequence[int]], last_step: int) -> None:
+        """Repeat another run: plan what it planned when it did so, and end where it ended.
+
+        Parameters
+        ----------
+        decisions : sequence of pairs of int
+            The other run's `decisions`.
+        last_step : int
+            Number of steps that it did.
+        """
+        if self.seconds is not None:
+            self.seconds, self.total_steps = None, None
+            self._to_follow = [(step, total) for step, total in decisions]
+        self.last_step = last_step
 
     def progress(self, step: int) -> float:
         """Give the part of the planned steps that is done.
@@ -113,6 +131,9 @@ class Plan:
         elapsed : float
             Time since the run began, seconds.
         """
+        while self._to_follow and self._to_follow[0][0] <= step:
+            self.decisions.append(self._to_follow.pop(0))
+            self.total_steps = self.decisions[-1][1]
         if self.seconds is None:
             return
         if step <= _WARM_UP:
@@ -143,6 +164,8 @@ class Plan:
             Whether to stop.
         """
         if self.epochs is not None and epoch >= self.epochs:
+            return True
+        if self.last_step is not None and step >= self.last_step:
             return True
         if self.total_steps is not None and step >= self.total_steps:
             return True

@@ -1,12 +1,15 @@
 """Callbacks that change how a model is trained, guard the run and keep its checkpoints."""
 
 import math
+import os
+import re
+import shutil
 import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +18,11 @@ from fieldgrad.engine.errors import FieldgradError, RecipeError, suggest
 from fieldgrad.engine.optim import EMA, ReduceOnPlateau, clip_grad_norm
 from fieldgrad.engine.train import state
 from fieldgrad.engine.train.events import Callback, CancelFit
-from fieldgrad.engine.train.learner import Learner
+from fieldgrad.engine.train.knobs import Knob, knob_of
 from fieldgrad.engine.train.schedules import Schedule
+
+if TYPE_CHECKING:
+    from fieldgrad.engine.train.learner import Learner
 
 __all__ = [
     "Checkpoint",
@@ -48,13 +54,26 @@ class ScheduleLR(Callback):
         self.schedule = schedule
         self.momentum = momentum
         self._full_rate: float | None = None
+        self._optimizer: Any = None
 
-    def before_fit(self, learner: Learner) -> None:
+    def knobs(self) -> dict[str, Knob]:
+        """Offer the rate that the schedule multiplies."""
+        summary = "learning rate, before the schedule's factor"
+        return {"lr": Knob(self._rate, self._set_rate, summary, above=0)}
+
+    def _rate(self) -> float:
+        return float(self._optimizer.lr) if self._full_rate is None else self._full_rate
+
+    def _set_rate(self, rate: float) -> None:
+        self._full_rate = rate
+
+    def before_fit(self, learner: "Learner") -> None:
         """Remember the optimizer's own rate."""
+        self._optimizer = learner.optimizer
         if self._full_rate is None:
             self._full_rate = float(learner.optimizer.lr)
 
-    def before_batch(self, learner: Learner) -> None:
+    def before_batch(self, learner: "Learner") -> None:
         """Set rate and momentum of the coming step."""
         assert self._full_rate is not None
         progress = learner.plan.progress(learner.step)
@@ -62,7 +81,7 @@ class ScheduleLR(Callback):
         if self.momentum is not None:
             learner.optimizer.momentum = self.momentum(progress)
 
-    def after_fit(self, learner: Learner) -> None:
+    def after_fit(self, learner: "Learner") -> None:
         """Give the optimizer its own rate back."""
         if self._full_rate is not None:
             learner.optimizer.lr, self._full_rate = self._full_rate, None
@@ -96,7 +115,11 @@ class GradientClip(Callback):
         self.max_norm = max_norm
         self.norm = math.nan
 
-    def before_step(self, learner: Learner) -> None:
+    def knobs(self) -> dict[str, Knob]:
+        """Offer the largest norm."""
+        return {"clip": knob_of(self, "max_norm", "largest norm of the gradient", above=0)}
+
+    def before_step(self, learner: "Learner") -> None:
         """Clip the gradient of all parameters of the optimizer."""
         self.norm = clip_grad_norm(learner.optimizer.params, self.max_norm)
 
@@ -123,26 +146,26 @@ class EMAWeights(Callback):
         self.decay = decay
         self._loaded: dict[str, NDArray[Any]] = {}
 
-    def before_fit(self, learner: Learner) -> None:
+    def before_fit(self, learner: "Learner") -> None:
         """Begin with the weights as they are, or with the averages of a checkpoint."""
         self.average = EMA(learner.model.parameters(), self.decay)
         if self._loaded:
             self.average.load_state_dict(self._loaded)
             self._loaded = {}
 
-    def after_step(self, learner: Learner) -> None:
+    def after_step(self, learner: "Learner") -> None:
         """Update the averages."""
         self.average.update()
 
-    def before_validate(self, learner: Learner) -> None:
+    def before_validate(self, learner: "Learner") -> None:
         """Put the averages into the model."""
         self.average.swap()
 
-    def after_validate(self, learner: Learner) -> None:
+    def after_validate(self, learner: "Learner") -> None:
         """Put the trained weights back."""
         self.average.swap()
 
-    def after_fit(self, learner: Learner) -> None:
+    def after_fit(self, learner: "Learner") -> None:
         """Leave the averages in the model."""
         self.average.swap()
 
@@ -175,7 +198,12 @@ class EarlyStop(Callback):
         self.monitor = monitor
         self.higher_is_better = higher_is_better
 
-    def before_epoch(self, learner: Learner) -> None:
+    def knobs(self) -> dict[str, Knob]:
+        """Offer the patience."""
+        summary = f"epochs without a better {self.monitor} before the run ends"
+        return {"patience": knob_of(self, "patience", summary, low=1, whole=True)}
+
+    def before_epoch(self, learner: "Learner") -> None:
         """Compare the age of the best epoch with the patience."""
         rows = learner.history
         if not rows:
@@ -231,7 +259,7 @@ class PlateauLR(Callback):
         self._state: dict[str, NDArray[Any]] = {}
         self._seen = 0
 
-    def before_epoch(self, learner: Learner) -> None:
+    def before_epoch(self, learner: "Learner") -> None:
         """Take note of the epochs that are over."""
         if self._plateau is None:
             self._plateau = ReduceOnPlateau(learner.optimizer, **self._settings)
@@ -259,19 +287,19 @@ class PlateauLR(Callback):
 class StopOnNaN(Callback):
     """Stop with a message when the loss or a gradient is not finite, before the weights are."""
 
-    def before_backward(self, learner: Learner) -> None:
+    def before_backward(self, learner: "Learner") -> None:
         """Check the loss."""
         assert learner.loss is not None
         if not math.isfinite(float(learner.loss)):
             raise self._error(learner, f"the loss is {float(learner.loss)}")
 
-    def before_step(self, learner: Learner) -> None:
+    def before_step(self, learner: "Learner") -> None:
         """Check the gradients."""
         for name, parameter in learner.model.named_parameters():
             if parameter.grad is not None and not np.isfinite(parameter.grad.data).all():
                 raise self._error(learner, f"the gradient of {name} is not finite")
 
-    def _error(self, learner: Learner, what: str) -> FieldgradError:
+    def _error(self, learner: "Learner", what: str) -> FieldgradError:
         path = None if learner.run_dir is None else learner.run_dir / "last.safetensors"
         kept = f" The last good checkpoint is {path}." if path and path.exists() else ""
         return FieldgradError(
@@ -283,12 +311,15 @@ class StopOnNaN(Callback):
 
 
 class Checkpoint(Callback):
-    """Keep the last and the best state of the run in ``run_dir``, each file whole or not at all.
+    """Keep the last and the best states of the run in ``run_dir``, each file whole or not at all.
 
     Parameters
     ----------
     every_epochs, every_steps, every_minutes : int, int or None, float, default 1, None and 10
         Save ``last.safetensors`` after so many epochs, so many steps, and so much time.
+    keep_last : int, default 1
+        How many of the newest states to keep; those before the last one are
+        ``step-<number>.safetensors``, from which ``learner.resume(path)`` goes on too.
     monitor : str, default "valid_loss"
         Column of the history of which the best epoch is kept as ``best.safetensors``; without
         validation data there is none.
@@ -304,27 +335,39 @@ class Checkpoint(Callback):
         every_epochs: int = 1,
         every_steps: int | None = None,
         every_minutes: float = 10.0,
+        keep_last: int = 1,
         monitor: str = "valid_loss",
         higher_is_better: bool = False,
     ) -> None:
+        if keep_last < 1:
+            raise RecipeError(f"Checkpoint: keep_last is {keep_last}; expected 1 or more.")
         self.every_epochs = every_epochs
         self.every_steps = every_steps
         self.every_minutes = every_minutes
+        self.keep_last = keep_last
         self.monitor = monitor
         self.higher_is_better = higher_is_better
 
-    def before_fit(self, learner: Learner) -> None:
+    def knobs(self) -> dict[str, Knob]:
+        """Offer the intervals."""
+        epochs, minutes = "epochs between two checkpoints", "minutes between two checkpoints"
+        return {
+            "checkpoint_epochs": knob_of(self, "every_epochs", epochs, low=1, whole=True),
+            "checkpoint_minutes": knob_of(self, "every_minutes", minutes, above=0),
+        }
+
+    def before_fit(self, learner: "Learner") -> None:
         """Check that there is a folder."""
         self._folder = run_folder(learner, "Checkpoint")
         self._saved_at = learner.elapsed
 
-    def after_batch(self, learner: Learner) -> None:
+    def after_batch(self, learner: "Learner") -> None:
         """Save by steps and by time."""
         by_steps = self.every_steps is not None and learner.step % self.every_steps == 0
         if by_steps or learner.elapsed - self._saved_at >= 60 * self.every_minutes:
             self._save(learner)
 
-    def after_epoch(self, learner: Learner) -> None:
+    def after_epoch(self, learner: "Learner") -> None:
         """Save by epochs, and if this epoch was the best."""
         if learner.epoch % self.every_epochs == 0:
             self._save(learner)
@@ -333,57 +376,81 @@ class Checkpoint(Callback):
             if best == len(learner.history):
                 state.save(learner, self._folder / "best.safetensors")
 
-    def after_fit(self, learner: Learner) -> None:
+    def after_fit(self, learner: "Learner") -> None:
         """Save the end."""
         self._save(learner)
 
-    def _save(self, learner: Learner) -> None:
+    def _save(self, learner: "Learner") -> None:
         state.save(learner, self._folder / "last.safetensors")
         self._saved_at = learner.elapsed
+        if self.keep_last > 1:
+            _keep(self._folder, f"step-{learner.step:08d}.safetensors", self.keep_last)
+
+
+def _keep(folder: Path, name: str, n: int) -> None:
+    """Give the last checkpoint a second name, without a copy if possible, and drop the oldest."""
+    second = folder / f".{name}"
+    second.unlink(missing_ok=True)
+    try:
+        os.link(folder / "last.safetensors", second)
+    except OSError:  # a file system without links
+        shutil.copyfile(folder / "last.safetensors", second)
+    os.replace(second, folder / name)
+    kept = sorted(p for p in folder.iterdir() if re.fullmatch(r"step-\d+\.safetensors", p.name))
+    for old in kept[:-n]:
+        old.unlink(missing_ok=True)
 
 
 class SaveOnSignal(Callback):
-    """On Ctrl-C or SIGTERM finish the step, save ``last.safetensors`` and leave.
+    """On Ctrl-C, SIGTERM or SIGUSR1 finish the step, save ``last.safetensors`` and leave.
 
-    The training ends with KeyboardInterrupt, or with SystemExit (status 143) after SIGTERM, as
-    job schedulers expect; ``learner.resume()`` goes on. A second Ctrl-C leaves at once. Signals
-    reach only the main thread; in any other this callback does nothing.
+    The training ends with KeyboardInterrupt, or with SystemExit (status 128 and the signal's
+    number: 143, 138) as job schedulers expect; ``learner.resume()`` goes on. A validation is left
+    at once and done again then. A second Ctrl-C leaves without saving. Signals reach only the main
+    thread; in any other this callback does nothing.
     """
 
-    order = 55
+    # After EMAWeights, which puts the trained weights back when a validation is left.
+    order = 65
 
     def __init__(self) -> None:
-        self._received: int | None = None
+        self._learner: Learner | None = None
 
-    def before_fit(self, learner: Learner) -> None:
+    def before_fit(self, learner: "Learner") -> None:
         """Listen to the signals as long as the training lasts."""
         run_folder(learner, "SaveOnSignal")
-        self._received = None
+        self._learner = learner
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 learner.cleanup.callback(signal.signal, number, signal.getsignal(number))
                 signal.signal(number, self._receive)
 
-    def after_batch(self, learner: Learner) -> None:
+    def after_batch(self, learner: "Learner") -> None:
         """Leave if a signal came."""
         self._leave(learner)
 
-    def after_epoch(self, learner: Learner) -> None:
+    def after_validate(self, learner: "Learner") -> None:
         """Leave if a signal came during validation."""
         self._leave(learner)
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._received == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._received = number
+    def after_epoch(self, learner: "Learner") -> None:
+        """Leave if a signal came since."""
+        self._leave(learner)
 
-    def _leave(self, learner: Learner) -> None:
-        if self._received is None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        assert self._learner is not None
+        if number == signal.SIGINT and self._learner.interrupted == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._learner.interrupted = number
+
+    def _leave(self, learner: "Learner") -> None:
+        number = learner.interrupted
+        if number is None:
             return
         state.save(learner, run_folder(learner, "SaveOnSignal") / "last.safetensors")
-        if self._received == signal.SIGINT:
+        if number == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + self._received)
+        raise SystemExit(128 + number)
 
 
 def best_epoch(history: Sequence[dict[str, float]], monitor: str, *, higher_is_better: bool) -> int:
@@ -426,7 +493,7 @@ def best_epoch(history: Sequence[dict[str, float]], monitor: str, *, higher_is_b
     return 1 + int(np.argmax([worst if math.isnan(value) else value for value in values]))
 
 
-def run_folder(learner: Learner, who: str) -> Path:
+def run_folder(learner: "Learner", who: str) -> Path:
     """Give the run's folder, or say who needs it.
 
     Parameters

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fieldgrad.engine.errors import RecipeError, suggest
 
 if TYPE_CHECKING:
+    from fieldgrad.engine.train.knobs import Knob
     from fieldgrad.engine.train.learner import Learner
 
 __all__ = [
@@ -113,6 +114,16 @@ class Callback(_Events):
     """
 
     order = 0
+
+    def knobs(self) -> "dict[str, Knob]":
+        """Give what can be turned while the training runs; see `knobs.Knob`.
+
+        Returns
+        -------
+        dict of str to Knob
+            By name; none unless overridden.
+        """
+        return {}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Give what a checkpoint must hold of this callback.

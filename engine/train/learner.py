@@ -8,11 +8,12 @@ callbacks at their places. A loop of one's own needs none of this: ``loss.backwa
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from fieldgrad.engine import checkpoint
 from fieldgrad.engine._core import Tensor
 from fieldgrad.engine.autograd import no_grad
 from fieldgrad.engine.data import Batch, Loader, as_tensors
@@ -20,8 +21,9 @@ from fieldgrad.engine.errors import DataError, RecipeError
 from fieldgrad.engine.nn.module import Module
 from fieldgrad.engine.ops import random
 from fieldgrad.engine.optim import Optimizer
-from fieldgrad.engine.train import state
+from fieldgrad.engine.train import finder, groups, prediction, state
 from fieldgrad.engine.train.budget import Plan
+from fieldgrad.engine.train.callbacks import ScheduleLR
 from fieldgrad.engine.train.events import (
     Callback,
     CancelBatch,
@@ -30,7 +32,11 @@ from fieldgrad.engine.train.events import (
     check_callbacks,
     loop_text,
 )
+from fieldgrad.engine.train.knobs import Knob, Knobs, TurnKnobs, knob_of
 from fieldgrad.engine.train.metrics import Mean, Metric
+from fieldgrad.engine.train.record import RunRecord
+from fieldgrad.engine.train.replay import Script
+from fieldgrad.engine.train.schedules import one_cycle, one_cycle_momentum
 
 __all__ = ["Learner"]
 
@@ -77,6 +83,12 @@ class Learner:
         Where callbacks register what must happen however the training ends.
     notes : dict of str to str
         Text to keep in every checkpoint, such as the resolved recipe.
+    knobs : Knobs
+        What can be turned while the training runs: ``learner.knobs.set(lr=1e-4)``.
+    interrupted : int or None
+        The signal that came, when the training is to be left; see `SaveOnSignal`.
+    remake_batches : bool
+        To be set by whoever changes how batches are made: those made ahead are thrown away.
 
     Examples
     --------
@@ -110,8 +122,11 @@ class Learner:
         self.train = train
         self.valid = valid
         self.metrics = list(metrics)
-        self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
         self.run_dir = None if run_dir is None else Path(run_dir)
+        self.knobs = Knobs()
+        self.record = None if run_dir is None else RunRecord()
+        own = [TurnKnobs()] if self.record is None else [TurnKnobs(), self.record]
+        self.callbacks = sorted([*callbacks, *own], key=lambda callback: callback.order)
         self.seed = seed
         self.batch: Any = None
         self.prediction: Any = None
@@ -120,10 +135,21 @@ class Learner:
         self.notes: dict[str, str] = {}
         self.cleanup = ExitStack()
         self.clock: Callable[[], float] = time.monotonic
+        self.interrupted: int | None = None
+        self.remake_batches = False
+        self._n_frozen = 0
         self._begin("1 epoch")
         check_callbacks(self.callbacks)
 
-    def fit(self, budget: str, *, resume: bool = False) -> None:
+    # ------------------------------------------------------------------ verbs
+    def fit(
+        self,
+        budget: str,
+        *,
+        lr: float | Sequence[float] | None = None,
+        callbacks: Iterable[Callback] = (),
+        resume: bool = False,
+    ) -> None:
         """Train from step 0, with the weights as they are.
 
         Parameters
@@ -131,26 +157,89 @@ class Learner:
         budget : str
             ``"20 epochs"``, ``"500 steps"``, or a time, validation included: ``"600s"``,
             ``"10min"``, ``"1.5h"``.
+        lr : float or pair of float, optional
+            Learning rate from now on, in place of the optimizer's; a pair gives the first layer
+            group the one and the last the other, those between in equal ratios (`layer_groups`).
+        callbacks : iterable of Callback, optional
+            Further ones for this training; one takes the place of the learner's own of its kind.
         resume : bool, default False
             Go on from the run's last checkpoint if there is one, as `resume` does.
 
         Raises
         ------
         RecipeError
-            If the budget cannot be read.
+            If the budget cannot be read, or a rate is not positive.
         """
-        if resume and self.run_dir and (self.run_dir / "last.safetensors").exists():
-            self.resume()
-            return
-        random.manual_seed(self.seed)
-        self._begin(budget)
-        self._run()
+        if lr is not None:
+            groups.set_rates(self.optimizer, groups.layer_groups(self.model), lr)
+        own, extra = self.callbacks, list(callbacks)
+        replaced = {type(callback) for callback in extra}
+        kept = [callback for callback in own if type(callback) not in replaced]
+        self.callbacks = sorted([*kept, *extra], key=lambda callback: callback.order)
+        check_callbacks(self.callbacks)
+        try:
+            if resume and self.run_dir and (self.run_dir / "last.safetensors").exists():
+                self.resume()
+                return
+            random.manual_seed(self.seed)
+            self._begin(budget)
+            script = Script.find(self.run_dir, resume=resume)
+            script.guide(self.plan)
+            self.knobs.load_state({}, script.changes)
+            self._run()
+        finally:
+            self.callbacks = own
 
-    def resume(self) -> None:
-        """Go on from the last checkpoint in `run_dir`, to the end of its budget.
+    def fit_one_cycle(
+        self,
+        budget: str,
+        lr: float | Sequence[float] | None = None,
+        *,
+        warmup: float = 0.25,
+        callbacks: Iterable[Callback] = (),
+        resume: bool = False,
+    ) -> None:
+        """Train with a learning rate that rises and falls once, and the momentum opposite to it.
+
+        Parameters
+        ----------
+        budget : str
+            As for `fit`.
+        lr : float or pair of float, optional
+            Highest learning rate, as for `fit`; `lr_find` suggests one.
+        warmup : float, default 0.25
+            Part of the training in which it rises, in (0, 1).
+        callbacks : iterable of Callback, optional
+            As for `fit`.
+        resume : bool, default False
+            As for `fit`.
+
+        References
+        ----------
+        Smith, Topin, "Super-convergence: very fast training of neural networks using large learning
+        rates", 2018, arXiv:1708.07120.
+        """
+
+        def rate(progress: float) -> float:
+            return one_cycle(progress, warmup)
+
+        def momentum(progress: float) -> float:
+            return one_cycle_momentum(progress, warmup)
+
+        schedule = ScheduleLR(rate, momentum if hasattr(self.optimizer, "momentum") else None)
+        self.fit(budget, lr=lr, callbacks=[schedule, *callbacks], resume=resume)
+
+    def resume(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Go on from a checkpoint, to the end of its budget.
 
         With a budget in epochs or steps the weights end up the same, bit for bit, as if the run
-        had not been interrupted.
+        had not been interrupted. Knobs that were turned after the checkpoint are turned again at
+        the same steps.
+
+        Parameters
+        ----------
+        path : str or os.PathLike, optional
+            The checkpoint; ``last.safetensors`` of the run by default.
 
         Raises
         ------
@@ -160,10 +249,101 @@ class Learner:
         """
         if self.run_dir is None:
             raise RecipeError("resume: the learner has no run_dir. Give Learner(run_dir=...).")
-        state.load(self, self.run_dir / "last.safetensors")
+        kept = state.load(self, path or self.run_dir / "last.safetensors")
+        self.knobs.load_state(kept, Script.find(self.run_dir, resume=True).changes)
         log.info("resuming at epoch %d, step %d", self.epoch, self.step)
         self._run()
 
+    def lr_find(
+        self, lowest: float = 1e-7, highest: float = 10.0, n_steps: int = 100
+    ) -> finder.RateSearch:
+        """Try rising learning rates for some steps, and put everything back as it was.
+
+        Parameters
+        ----------
+        lowest, highest : float, default 1e-7 and 10
+            First and last rate; the search ends earlier when the loss explodes.
+        n_steps : int, default 100
+            Number of steps.
+
+        Returns
+        -------
+        RateSearch
+            Its ``suggestion`` is a rate for `fit_one_cycle`; notebooks show its plot.
+        """
+        return finder.search(self, lowest, highest, n_steps)
+
+    def freeze(self, n_groups: int | None = None) -> None:
+        """Let training leave the first layer groups as they are.
+
+        Parameters
+        ----------
+        n_groups : int, optional
+            How many; by default all but the last.
+
+        Raises
+        ------
+        RecipeError
+            If the model has not so many groups, or none would be left to train.
+        """
+        self._n_frozen = groups.freeze(groups.layer_groups(self.model), n_groups)
+
+    def unfreeze(self) -> None:
+        """Train all layers."""
+        self.freeze(0)
+
+    def predict(
+        self, data: Loader | None = None, *, tta: Sequence[prediction.View] = ()
+    ) -> prediction.Predictions:
+        """Apply the model to data, without recording gradients.
+
+        Parameters
+        ----------
+        data : Loader, optional
+            Batches as in training; the validation data by default. Its epoch 0 is used.
+        tta : sequence of View, optional
+            Test-time augmentation: the mean over the data as they are and these views of them, such
+            as `prediction.flips`.
+
+        Returns
+        -------
+        Predictions
+            Predictions and targets of all items, in order.
+        """
+        return prediction.predict(self, data, tta)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model's weights and the learner's notes to a safetensors file.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file; `load` and `train.load_weights` read it.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        weights = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        checkpoint.save(path, weights, self.notes)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Take over weights from a file that `save` wrote, or from a checkpoint.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file.
+
+        Raises
+        ------
+        FileError, KeyError, ShapeError
+            If the file is missing or damaged, or of another model.
+        """
+        state.load_weights(self.model, path)
+
+    # ------------------------------------------------------------------ the loop
     def _begin(self, budget: str) -> None:
         self.plan = Plan(budget, len(self.train), 0 if self.valid is None else len(self.valid))
         self.step = self.epoch = self.batch_index = 0
@@ -173,18 +353,28 @@ class Learner:
         self.elapsed = 0.0
 
     def _run(self) -> None:
-        with ExitStack() as self.cleanup:
-            try:
-                self._fire("before_fit")
-                while not self.finished and (
-                    self.batch_index > 0
-                    or not self.plan.is_done(self.epoch, self.step, self.elapsed)
-                ):
-                    self._run_epoch()
-            except CancelFit as reason:
-                log.info("training ends at step %d: %s", self.step, reason or "cancelled")
-            self.finished = True
-            self._fire("after_fit")
+        self.interrupted, self.remake_batches = None, False
+        try:
+            with ExitStack() as self.cleanup:
+                try:
+                    self._fire("before_fit")
+                    while not self.finished and (
+                        self.batch_index > 0
+                        or not self.plan.is_done(self.epoch, self.step, self.elapsed)
+                    ):
+                        self._run_epoch()
+                except CancelFit as reason:
+                    log.info("training ends at step %d: %s", self.step, reason or "cancelled")
+                self.finished = True
+                self._fire("after_fit")
+        except Exception as error:
+            self._say_what_is_kept(error)
+            raise
+
+    def _say_what_is_kept(self, error: Exception) -> None:
+        last = None if self.run_dir is None else self.run_dir / "last.safetensors"
+        if last is not None and last.exists() and "last good checkpoint" not in str(error):
+            error.add_note(f"The last good checkpoint is {last}.")
 
     def _run_epoch(self) -> None:
         results = {}
@@ -192,10 +382,11 @@ class Learner:
             self._fire("before_epoch")
             self._fire("before_train")
             self.model.train()
-            for arrays in self.train.iterate(self.epoch, self.batch_index):
-                if self.plan.is_done(self.epoch, self.step, self.elapsed):
-                    break
-                self._run_batch(arrays)
+            with closing(self._batches()) as batches:
+                for arrays in batches:
+                    if self.plan.is_done(self.epoch, self.step, self.elapsed):
+                        break
+                    self._run_batch(arrays)
             self._fire("after_train")
             if self.valid is not None:
                 self._fire("before_validate")
@@ -210,6 +401,19 @@ class Learner:
         self.history.append(row)
         self.train_loss.reset()
         self._fire("after_epoch")
+
+    def _batches(self) -> Generator[Batch, None, None]:
+        """Give the rest of the epoch's batches, begun anew when they are to be made differently."""
+        while self.batch_index < len(self.train):
+            self.remake_batches = False
+            batches = self.train.iterate(self.epoch, self.batch_index)
+            try:
+                for arrays in batches:
+                    yield arrays
+                    if self.remake_batches:
+                        break
+            finally:  # ends the threads that make batches ahead
+                getattr(batches, "close", lambda: None)()
 
     def _run_batch(self, arrays: Batch) -> None:
         self.batch, self.prediction, self.loss = _batch(arrays), None, None
@@ -254,6 +458,8 @@ class Learner:
         self.model.eval()
         with no_grad():
             for arrays in self.valid.iterate(0):
+                if self.interrupted is not None:
+                    break
                 self.batch = _batch(arrays)
                 x, *targets = self.batch
                 self.prediction = self.model(x)
@@ -268,6 +474,48 @@ class Learner:
             values |= metric.value()
         return values
 
+    def validate_now(self) -> dict[str, float]:
+        """Validate between two steps, with the averaged weights if there are any; log the values.
+
+        Returns
+        -------
+        dict of str to float
+            As from `validate`. The training goes on as if nothing had happened.
+        """
+        kept = self.batch, self.prediction, self.loss, random.get_state()
+        self._fire("before_validate")
+        values = self.validate()
+        self._fire("after_validate")
+        self.batch, self.prediction, self.loss, generator = kept
+        random.set_state(generator)
+        if self.record is not None:
+            self.record.log_validation(self, values)
+        log.info("step %d: %s", self.step, values)
+        return values
+
+    def own_knobs(self) -> dict[str, Knob]:
+        """Give the knobs of the optimizer and of freezing.
+
+        Returns
+        -------
+        dict of str to Knob
+            By name.
+        """
+        optimizer, n_groups = self.optimizer, len(groups.layer_groups(self.model))
+        table = {"lr": knob_of(optimizer, "lr", "learning rate", above=0)}
+        if hasattr(optimizer, "weight_decay"):
+            text = "pull of the weights toward zero"
+            table["weight_decay"] = knob_of(optimizer, "weight_decay", text, low=0)
+        if hasattr(optimizer, "momentum"):
+            text = "decay of the gradient's running mean"
+            table["momentum"] = knob_of(optimizer, "momentum", text, low=0, below=1)
+        if n_groups > 1:
+            text = f"how many of the {n_groups} layer groups, from the first, are left as they are"
+            table["frozen"] = Knob(
+                lambda: self._n_frozen, self.freeze, text, low=0, high=n_groups - 1, whole=True
+            )
+        return table
+
     @property
     def total_steps(self) -> int | None:
         """Planned number of steps; None while a budget in time is being measured."""
@@ -281,6 +529,27 @@ class Learner:
     @elapsed.setter
     def elapsed(self, seconds: float) -> None:
         self._started = self.clock() - seconds
+
+    def skip_time(self, seconds: float) -> None:
+        """Leave time out of `elapsed`, in which the training stood still.
+
+        Parameters
+        ----------
+        seconds : float
+            How long it did.
+        """
+        self._started += seconds
+
+    def note_status(self, *, force: bool = False) -> None:
+        """Write ``run.json``, if there is a run_dir and it has not just been written.
+
+        Parameters
+        ----------
+        force : bool, default False
+            Write it in any case.
+        """
+        if self.record is not None:
+            self.record.write_status(self, force=force)
 
     def _fire(self, event: str) -> None:
         for callback in self.callbacks:

@@ -51,11 +51,13 @@ def save(learner: "Learner", path: str | os.PathLike[str]) -> None:
         "plan": learner.plan.state_dict(),
         "generator": random.get_state(),
         "history": learner.history,
+        "knobs": learner.knobs.state(),
+        "lr_ratios": getattr(learner.optimizer, "lr_ratios", []),
     }
     checkpoint.save(path, arrays, {**learner.notes, "training": json.dumps(training)})
 
 
-def load(learner: "Learner", path: str | os.PathLike[str]) -> None:
+def load(learner: "Learner", path: str | os.PathLike[str]) -> dict[str, Any]:
     """Take over what `save` wrote.
 
     Parameters
@@ -64,6 +66,11 @@ def load(learner: "Learner", path: str | os.PathLike[str]) -> None:
         What is trained; its model, optimizer, callbacks and position are replaced.
     path : str or os.PathLike
         A checkpoint of a learner with the same model, optimizer, data and callbacks.
+
+    Returns
+    -------
+    dict
+        What it keeps of the knobs, for `Knobs.load_state`.
 
     Raises
     ------
@@ -96,6 +103,9 @@ def load(learner: "Learner", path: str | os.PathLike[str]) -> None:
     learner.history = training["history"]
     random.set_state(training["generator"])
     learner.notes = {key: value for key, value in text.items() if key != "training"}
+    if training.get("lr_ratios"):
+        learner.optimizer.lr_ratios = training["lr_ratios"]
+    return dict(training.get("knobs", {}))
 
 
 def load_weights(model: Module, path: str | os.PathLike[str]) -> dict[str, str]:

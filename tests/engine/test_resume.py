@@ -1,7 +1,9 @@
 """A run that is killed at any moment and resumed ends at the same bits as an undisturbed one."""
 
+import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,8 @@ import pytest
 
 from fieldgrad.engine import checkpoint
 
-# Dropout and augmentation, momentum, averages, threads that load, a checkpoint at every step.
+# Dropout and augmentation, momentum, averages, threads that load, gradients of two batches, a
+# checkpoint at every step.
 PROGRAM = """
 import sys, time
 import numpy as np
@@ -21,8 +24,8 @@ from fieldgrad.engine.data import Loader
 from fieldgrad.engine.nn.module import Module, Parameter
 from fieldgrad.engine.optim import AdamW
 from fieldgrad.engine.train import (
-    Callback, Checkpoint, CSVLog, EMAWeights, GradientClip, Learner, ScheduleLR, one_cycle,
-    one_cycle_momentum,
+    AccumulateGradient, Callback, Checkpoint, CSVLog, EMAWeights, GradientClip, Learner, ScheduleLR,
+    SaveOnSignal, one_cycle, one_cycle_momentum,
 )
 
 class Points:
@@ -55,16 +58,24 @@ learner = Learner(
     net, lambda y, target: fg.mean((y - target) ** 2), AdamW(net.parameters(), lr=0.01),
     Loader(Points(), 4, shuffle=True, seed=1, n_workers=2), Loader(Points(), 8),
     callbacks=[ScheduleLR(one_cycle, one_cycle_momentum), GradientClip(1.0), EMAWeights(0.9),
-               Checkpoint(every_steps=int(sys.argv[3])), CSVLog(), Slow()],
+               AccumulateGradient(2), Checkpoint(every_steps=int(sys.argv[3]), keep_last=2),
+               CSVLog(), SaveOnSignal(), Slow()],
     run_dir=sys.argv[1],
 )
 learner.fit(sys.argv[2], resume=True)
 """
 
 
-def start(folder, budget, every_steps):
+def start(folder, budget, every_steps, **options):
     command = [sys.executable, "-c", PROGRAM, str(folder), budget, str(every_steps)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A job in the background of a shell has Ctrl-C ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
 
 
 def final_arrays(folder):
@@ -73,30 +84,82 @@ def final_arrays(folder):
     return arrays
 
 
-@pytest.mark.parametrize(("budget", "every_steps"), [("6 epochs", 1), ("47 steps", 4)])
+def end_of(folder, budget, every_steps):
+    process = start(folder, budget, every_steps)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    return final_arrays(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("budget", "every_steps"), [("16 epochs", 1), ("155 steps", 7)])
 def test_killed_and_resumed_run_ends_at_the_same_bits(tmp_path, budget, every_steps):
-    whole = start(tmp_path / "whole", budget, every_steps)
-    whole.communicate(timeout=60)
-    assert whole.returncode == 0
+    expected = end_of(tmp_path / "whole", budget, every_steps)
     # SIGKILL cannot be caught: it comes in a step, while loading, validating, or writing.
-    chance, n_killed = random.Random(3), 0
-    for _ in range(4):
+    chance, n_killed, killed_while_writing = random.Random(3), 0, 0
+    for _ in range(10):
         process = start(tmp_path / "killed", budget, every_steps)
-        for _ in range(chance.randint(3, 10)):
+        for _ in range(chance.randint(3, 14)):
             process.stdout.readline()
         time.sleep(chance.uniform(0, 0.01))
         process.kill()
         process.communicate(timeout=60)
-        n_killed += process.returncode != 0  # on a busy machine the last ones may be done already
-    assert n_killed
-    process = start(tmp_path / "killed", budget, every_steps)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
-    expected, found = final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "killed")
+        n_killed += process.returncode == -signal.SIGKILL
+        half = [n for n in os.listdir(tmp_path / "killed") if n.startswith(".writing")]
+        killed_while_writing += any("last.safetensors" in name for name in half)
+    assert n_killed >= 5  # on a busy machine the last ones may be done already
+    if every_steps == 1:
+        assert killed_while_writing, "no kill came while a checkpoint was written"
+    found = end_of(tmp_path / "killed", budget, every_steps)
     assert expected.keys() == found.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
-    for folder in ("whole", "killed"):
-        assert (tmp_path / folder / "history.csv").read_text().count("\n") >= 6
+    rows = [(tmp_path / f / "history.csv").read_text().splitlines() for f in ("whole", "killed")]
+    assert len(rows[0]) == len(rows[1]) >= 6
     leftovers = [n for n in os.listdir(tmp_path / "whole") if n.startswith(".writing")]
     assert not leftovers
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_to_the_process_saves_and_the_rest_ends_at_the_same_bits(tmp_path, number):
+    expected = end_of(tmp_path / "whole", "3 epochs", 99)
+    process = start(tmp_path / "left", "3 epochs", 99)
+    for _ in range(13):
+        process.stdout.readline()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == (-number if number == signal.SIGINT else 128 + number)
+    status = json.loads((tmp_path / "left" / "run.json").read_text())
+    assert status["state"] == "interrupted"
+    assert 13 <= status["step"] < 30
+    found = end_of(tmp_path / "left", "3 epochs", 99)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system as Linux does")
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        process = start(disk, "24 epochs", 1, stderr=subprocess.PIPE)
+        while process.stdout.readline() != "step 20\n":
+            pass
+        (disk / "ballast").write_bytes(b"0" * (os.statvfs(disk).f_bavail * 4096))
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "was not written: the disk is full. Free some space" in error
+        assert f"The last good checkpoint is {disk / 'last.safetensors'}" in error
+        assert "Traceback" in error  # of the program in this test; the command line prints the text
+        _, text = checkpoint.load(disk / "last.safetensors")
+        assert json.loads(text["training"])["step"] >= 19
+        (disk / "ballast").unlink()
+        found = end_of(disk, "24 epochs", 1)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    expected = end_of(tmp_path / "whole", "24 epochs", 1)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
