@@ -5,6 +5,7 @@ numerical work only when something runs, so that help is quick.
 """
 
 import errno
+import json
 import logging
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +20,7 @@ from typer.core import TyperGroup
 
 from fieldgrad.engine import recipe as recipes_of
 from fieldgrad.engine.errors import FieldgradError, RecipeError
-from fieldgrad.engine.field import Field, find_fields, find_recipe, import_object
+from fieldgrad.engine.field import Field, find_field, find_fields, find_recipe, import_object
 from fieldgrad.engine.files import atomic_write, write_error
 from fieldgrad.engine.recipe import Recipe
 from fieldgrad.engine.runs.commands import app as runs_app
@@ -193,6 +194,25 @@ def copy_recipe(
     with atomic_write(target) as temporary:
         temporary.write_bytes(source.read_bytes())
     console.print(f"Copied to {target}. Run it with: fieldgrad run {target}", highlight=False)
+
+
+@recipes_app.command("schema")
+def write_schema(
+    field: Annotated[str, typer.Argument(help="Name of a field, such as neuro.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File; default: shown here.")
+    ] = None,
+) -> None:
+    """Give the JSON schema of a field's recipes, for editors that complete and check TOML."""
+    from fieldgrad.engine.recipe_schema import recipe_schema
+
+    text = json.dumps(recipe_schema(find_field(field)), indent=1) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    with atomic_write(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    console.print(f'Written: {out}. First line of a recipe: "#:schema {out}"', highlight=False)
 
 
 @app.command()

@@ -25,4 +25,5 @@ field = Field(
     recipes=Path(__file__).parent / "recipes",
     commands="fieldgrad.neuro.cli:app",
     extra="fieldgrad[neuro]",
+    report="fieldgrad.neuro.run_report:report_sections",
 )

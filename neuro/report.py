@@ -14,7 +14,7 @@ from fieldgrad.engine.errors import DataError, require
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.neuro.image import Image
 
-__all__ = ["LABEL_COLORS", "plot_curves", "plot_overlay"]
+__all__ = ["LABEL_COLORS", "overlay_png", "plot_curves", "plot_overlay"]
 
 # Distinct in hue and lightness, also to most color-blind readers (after Okabe and Ito, 2008).
 LABEL_COLORS = (
@@ -75,6 +75,42 @@ def plot_overlay(
     FileError
         If the file cannot be written.
     """
+    png = overlay_png(image, labels, title=title, opacity=opacity, radiological=radiological)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def overlay_png(
+    image: Image,
+    labels: Image,
+    *,
+    title: str = "",
+    opacity: float = 0.4,
+    radiological: bool = False,
+) -> bytes:
+    """Draw what `plot_overlay` writes.
+
+    Parameters
+    ----------
+    image, labels : Image
+        As for `plot_overlay`.
+    title : str, default ""
+        As for `plot_overlay`.
+    opacity : float, default 0.4
+        As for `plot_overlay`.
+    radiological : bool, default False
+        As for `plot_overlay`.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+
+    Raises
+    ------
+    MissingExtra, DataError
+        As `plot_overlay`.
+    """
     require("matplotlib", extra="neuro")
     from matplotlib.patches import Patch
 
@@ -121,7 +157,7 @@ def plot_overlay(
         )
     if title:
         figure.suptitle(title, color=_FOREGROUND, fontsize=12)
-    _save(figure, path)
+    return _png(figure)
 
 
 def plot_curves(
@@ -177,7 +213,8 @@ def plot_curves(
             panel.legend(frameon=False)
     if title:
         figure.suptitle(title)
-    _save(figure, path)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(_png(figure))
 
 
 def _layout(image: Image, has_title: bool, n_legend_rows: int) -> tuple[Any, list[list[Any]]]:
@@ -276,9 +313,11 @@ def _letter(panel: Any, normal: int, radiological: bool) -> None:
         )
 
 
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+def _png(figure: Any) -> bytes:
+    from io import BytesIO
+
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
-    with atomic_write(path) as temporary:
-        canvas.print_png(str(temporary))
+    file = BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return file.getvalue()

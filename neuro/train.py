@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from fieldgrad.engine.train.callbacks import (
 )
 from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.learner import Learner
-from fieldgrad.engine.train.logs import CSVLog, Progress
+from fieldgrad.engine.train.logs import CSVLog, Pictures, Progress
 from fieldgrad.engine.train.metrics import Dice
 from fieldgrad.engine.train.schedules import poly
 from fieldgrad.neuro.augment import Augmenter
 from fieldgrad.neuro.losses import dice_cross_entropy
 from fieldgrad.neuro.patches import choose_patch, extract_patch, foreground_locations
+from fieldgrad.neuro.run_report import patch_pictures
 from fieldgrad.neuro.segmenter import Segmenter
 from fieldgrad.neuro.synth import Synthesizer
 
@@ -241,6 +243,7 @@ def fit_segmenter(
             SaveOnSignal(),
             CSVLog(),
             Progress(),
+            *([Pictures(patch_pictures(segmenter, valid or train))] if _can_draw() else []),
             *callbacks,
         ],
         run_dir=run_dir,
@@ -254,6 +257,10 @@ def fit_segmenter(
     segmenter.network.eval()
     segmenter.save(run_dir / "model.safetensors")
     return learner
+
+
+def _can_draw() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def _loss(logits: Tensor | list[Tensor], target: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ import threading
 import time
 import webbrowser
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -214,7 +213,6 @@ _SAFE = {
 }
 
 
-@dataclass
 class Server:
     """A running server of a run's page.
 
@@ -222,11 +220,15 @@ class Server:
     ----------
     url : str
         The page's address, with its token.
+    server : uvicorn.Server
+        What serves it.
+    thread : threading.Thread
+        In which it does.
     """
 
-    url: str
-    _server: Any
-    _thread: threading.Thread
+    def __init__(self, url: str, server: Any, thread: threading.Thread) -> None:
+        self.url = url
+        self._server, self._thread = server, thread
 
     def wait(self) -> None:
         """Wait until the server ends, with Ctrl-C for instance."""

@@ -86,8 +86,9 @@ def bootstrap_interval(
     known = known[~np.isnan(known)]
     if len(known) < 2:
         return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    means = np.array([rng.choice(known, len(known)).mean() for _ in range(n_samples)])
+    rng, n = np.random.default_rng(seed), len(known)
+    rows = [min(100, n_samples - start) for start in range(0, n_samples, 100)]
+    means = np.concatenate([known[rng.integers(0, n, (k, n))].mean(axis=1) for k in rows])
     low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)
 

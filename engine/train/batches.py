@@ -173,8 +173,8 @@ class ProgressiveResize(Callback):
 
         Examples
         --------
-        >>> ProgressiveResize(start=0.5, until=0.5).sizes((64, 48), progress=0.25)
-        (48, 40)
+        >>> ProgressiveResize(start=0.5, until=0.5).sizes((64, 32), progress=0.25)
+        (48, 24)
         """
         part = min(self.start + (1 - self.start) * progress / self.until, 1.0)
         unit = self.multiple_of
