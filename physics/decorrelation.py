@@ -59,7 +59,7 @@ def sculpting(
 
     Examples
     --------
-    >>> scores, mass = [0.9, 0.1, 0.9, 0.1], [80.0, 80, 170, 170]
+    >>> scores, mass = [0.9, 0.1, 0.9, 0.1], [170.0, 170, 170, 80]
     >>> found = sculpting([1, 1, 0, 0], scores, mass, edges=[0, 100, 200])
     >>> found["jsd"], found["passing"]
     (1.0, array([0., 1.]))

@@ -286,7 +286,7 @@ def rejection(
         return Rejection(np.inf, np.inf, int(passing.sum()), threshold)
     squares = np.where(passing, (1 - rate) ** 2, rate**2)
     error = float(np.sqrt(np.sum(w**2 * squares)) / w.sum())
-    return Rejection(float(1 / rate), error / rate**2, int(passing.sum()), threshold)
+    return Rejection(float(1 / rate), float(error / rate**2), int(passing.sum()), threshold)
 
 
 def accuracy(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -487,7 +487,8 @@ def bootstrap(
     Examples
     --------
     >>> signal, scores = [0] * 50 + [1] * 50, list(range(100))
-    >>> bootstrap(auc, signal, scores)
+    >>> mean, spread = bootstrap(auc, signal, scores)
+    >>> round(mean, 6), round(spread, 6)
     (1.0, 0.0)
     """
     columns = [np.asarray(array) for array in arrays]
