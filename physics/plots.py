@@ -124,14 +124,16 @@ def plot_rocs(
         some = curve.background > 0
         x, y = curve.signal[some], 1 / curve.background[some]
         axis.plot(x, y, color=color, label=f"{name} (AUC {curve.area:.4f})", linewidth=1.6)
-        chosen = np.unique(np.linspace(0, x.size - 1, N_POINTS).astype(int)) if x.size else []
+        chosen = np.unique(np.linspace(0, x.size - 1, min(N_POINTS, x.size)).astype(int))
         rows += [
             {"tagger": name, "signal_efficiency": x[i], "background_rejection": y[i]}
             for i in chosen
         ]
-    for color, (name, (x, y)) in zip(cycle(COLORS[::-1]), (points or {}).items(), strict=False):
-        axis.plot([x], [y], "o", color=color, label=name, markersize=6)
-        rows.append({"tagger": name, "signal_efficiency": x, "background_rejection": y})
+    for color, (name, point) in zip(cycle(COLORS[::-1]), (points or {}).items(), strict=False):
+        axis.plot(*point, "o", color=color, label=name, markersize=6)
+        rows.append(
+            {"tagger": name, "signal_efficiency": point[0], "background_rejection": point[1]}
+        )
     axis.set_yscale("log")
     axis.set_xlim(0, 1)
     axis.set_ylim(bottom=1)
