@@ -1,4 +1,4 @@
-"""The physics field as the engine finds it: so far an empty table."""
+"""The physics field as the engine finds it: its short names, recipes and commands."""
 
 from fieldgrad.engine.field import Field
 
@@ -6,6 +6,7 @@ __all__ = ["field"]
 
 field = Field(
     name="physics",
-    summary="Particle physics: jets and events (under construction, nothing to use yet).",
+    summary="Particle physics: tag jets from ROOT and HDF5 files.",
+    commands="fieldgrad.physics.cli:app",
     extra="fieldgrad[physics]",
 )

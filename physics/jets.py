@@ -44,7 +44,7 @@ class JetBatch:
     vectors : numpy.ndarray of shape (n_constituents, 4), float
         Four-vectors (E, px, py, pz) of the constituents in GeV.
     features : mapping of str to numpy.ndarray of shape (n_constituents,), optional
-        Further columns of the constituents: charge, particle type, impact parameters, …
+        Further columns of the constituents, such as charge, particle type, impact parameters.
     labels : array_like of int64, shape (n_jets,), optional
         Class of each jet, an index into `label_names`; None if the truth is not known.
     label_names : sequence of str, optional
@@ -52,7 +52,7 @@ class JetBatch:
     weights : array_like of float64, shape (n_jets,), optional
         Weight of each jet, of either sign; 1 if left out.
     observables : mapping of str to numpy.ndarray of shape (n_jets,), optional
-        Numbers of the jet as a whole that a model may see: mass, N-subjettiness, …
+        Numbers of the jet as a whole that a model may see, such as mass and N-subjettiness.
     observers : mapping of str to numpy.ndarray of shape (n_jets,), optional
         Numbers that no model sees, kept to be written beside the scores.
 
@@ -268,12 +268,12 @@ class JetBatch:
         """
         ak = require("awkward", extra="physics")
         require("vector", extra="physics").register_awkward()
-        columns = dict(zip(("E", "px", "py", "pz"), self.vectors.T, strict=True)) | self.features
-        constituents = ak.zip(columns, with_name="Momentum4D")
+        columns = dict(zip(("E", "px", "py", "pz"), self.vectors.T, strict=True))
+        constituents = ak.zip({**columns, **self.features}, with_name="Momentum4D")
         record = {"constituents": ak.unflatten(constituents, self.counts), "weight": self.weights}
         if self.labels is not None:
             record["label"] = self.labels
-        return ak.zip(record | self.observables | self.observers, depth_limit=1)
+        return ak.zip({**record, **self.observables, **self.observers}, depth_limit=1)
 
     @classmethod
     def from_awkward(cls, constituents: Any, **parts: Any) -> JetBatch:
@@ -314,7 +314,11 @@ class JetBatch:
                 "n_jets * var * a record with a four-vector.\n"
                 'Join the columns with ak.zip({"px": …, "py": …, "pz": …, "E": …}).'
             )
-        if ak.any(ak.is_none(constituents, axis=0)) or ak.any(ak.is_none(constituents, axis=1)):
+        if any(
+            ak.any(ak.is_none(constituents[name], axis=axis), axis=None)
+            for name in ak.fields(constituents)
+            for axis in (0, 1)
+        ):
             raise DataError(
                 "JetBatch.from_awkward: some constituents are None; expected none. "
                 "Drop them with ak.drop_none."

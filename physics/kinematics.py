@@ -177,7 +177,7 @@ def delta_phi(phi1: Any, phi2: Any) -> Any:
     Returns
     -------
     difference : array_like
-        phi1 - phi2, wrapped.
+        The first minus the second, wrapped.
 
     Examples
     --------
@@ -213,10 +213,12 @@ def from_pt_eta_phi_mass(pt: Any, eta: Any, phi: Any, mass: Any) -> tuple[Any, A
 
     Parameters
     ----------
-    pt, mass : array_like
-        In GeV; a negative mass is a space-like vector, as `mass` gives it.
+    pt : array_like
+        Transverse momentum, GeV.
     eta, phi : array_like
         Pseudorapidity; azimuth in radians.
+    mass : array_like
+        In GeV; a negative one is that of a space-like vector, as the function `mass` gives it.
 
     Returns
     -------
