@@ -35,7 +35,7 @@ class Curve:
     x, y : sequence of float
         Its points; those that are not finite are left out.
     faint : bool, default False
-        Draw it thin and pale, behind the others.
+        Draw it thin and pale, behind the others, in the color of the first and not named.
     dots : bool, default False
         Mark each point.
     lines : bool, default True
@@ -115,7 +115,8 @@ def chart(
         )
     parts += _marks(marks, low_x, high_x, to_x, log_x, width, height)
     for k, (curve, x, y) in sorted(enumerate(points), key=lambda entry: not entry[1][0].faint):
-        parts += _line(curve, [to_x(v) for v in x], [to_y(v) for v in y], _color(k))
+        color = _color(0 if curve.faint else k)
+        parts += _line(curve, [to_x(v) for v in x], [to_y(v) for v in y], color)
     parts += _texts(curves, title, x_label, y_label, width, height)
     return "".join([*parts, "</svg>"])
 
@@ -224,7 +225,8 @@ def _texts(
         f"{escape(title)}</text>",
     ]
     x = width - _RIGHT
-    shown = [(k, curve) for k, curve in enumerate(curves) if len(curves) > 1 and curve.name]
+    named = [(k, curve) for k, curve in enumerate(curves) if curve.name and not curve.faint]
+    shown = named if len(curves) > 1 else []
     for k, curve in reversed(shown):
         parts.append(
             f'<text x="{x}" y="15" text-anchor="end" fill="{_color(k)}" font-weight="600">'

@@ -55,12 +55,14 @@ def patch_pictures(segmenter: Segmenter, loader: Loader) -> Callable[[Learner], 
         scores = scores[0] if isinstance(scores, list | tuple) else scores
         found = np.asarray(scores)[0].argmax(axis=0)
         affine = np.diag([*segmenter.preparation.spacing, 1.0])
+        affine[:3, 3] = -affine[:3, :3] @ (np.array(found.shape) - 1) / 2  # 0 mm: its middle
         names = dict(enumerate(segmenter.labels.values(), 1))
         image = Image(x[0, 0], affine)
         pictures = {}
         for name, classes in (("prediction", found), ("reference", target[0])):
             labels = Image(classes.astype(np.uint8), affine, labels=names)
             title = f"{name}, step {learner.step}" if name == "prediction" else name
+            title += " (mm from the middle of the patch)"
             pictures[name] = overlay_png(image, labels, title=title)
         return pictures
 
@@ -136,9 +138,11 @@ _HEAD = ("structure", "n", "Dice", "95 % interval")
 
 
 def _with_interval(values: list[float]) -> tuple[str, str]:
-    low, high = bootstrap_interval(values)
-    mean = float(np.nanmean(values)) if values else float("nan")
-    return f"{mean:.3f}", "n/a" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
+    known = [value for value in values if not np.isnan(value)]
+    if not known:
+        return "n/a", "n/a"
+    low, high = bootstrap_interval(known)
+    return f"{np.mean(known):.3f}", "n/a" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def _template(run_dir: Path) -> Section:

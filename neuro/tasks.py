@@ -19,28 +19,19 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine.data import Loader
 from fieldgrad.engine.errors import DataError
-from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.ops.random import manual_seed
-from fieldgrad.engine.optim import AdamW, Optimizer
+from fieldgrad.engine.optim import Optimizer
 from fieldgrad.engine.train import Learner
 from fieldgrad.engine.train.budget import Plan as BudgetPlan
 from fieldgrad.neuro import report
-from fieldgrad.neuro.augment import Augmenter, RotateScale, nnunet_transforms
-from fieldgrad.neuro.datasets import Dataset, load_mni152, open_dataset
-from fieldgrad.neuro.io import label_dtype, write_labels
+from fieldgrad.neuro.datasets import load_mni152, open_dataset
+from fieldgrad.neuro.io import write_labels
+from fieldgrad.neuro.learners import dataset_learner
 from fieldgrad.neuro.metrics import evaluate, volumes, write_tsv
-from fieldgrad.neuro.plan import fingerprint, make_plan
-from fieldgrad.neuro.resample import resample_labels_onto
 from fieldgrad.neuro.segmenter import Normalization, Preparation, Segmenter
 from fieldgrad.neuro.synth import Synthesizer
-from fieldgrad.neuro.train import (
-    CenterPatches,
-    RandomPatches,
-    SyntheticPairs,
-    fit_segmenter,
-    split_cases,
-)
+from fieldgrad.neuro.train import SyntheticPairs, fit_and_save, fit_segmenter
 from fieldgrad.shared_models import UNet
 
 Array = NDArray[Any]
@@ -111,73 +102,18 @@ def train_on_dataset(
     brains of 256³ voxels need 8 GB.
     """
     BudgetPlan(budget, steps_per_epoch)  # a mistake in it shall not wait for the data
-    data = open_dataset(dataset)
-    names = [case.name for case in data.cases]
-    train_names, test_names = split_cases(names, held_back, seed)
-    plan = make_plan(fingerprint(data), base_features=base_features)
-    checksum = data.digest()
-    record = {"sha256": checksum, "train": train_names, "held back": test_names}
-    _refuse_other_data(record, run_dir / "data.json", data.folder)
-    plan.save(run_dir / "plan.json")
-    _write_json(record, run_dir / "data.json")
-    log.info("%s", plan)
-
-    manual_seed(seed)
-    settings: dict[str, Any] = {
-        "in_channels": len(data.channels),
-        "n_classes": len(data.labels) + 1,
-        "features": plan.features,
-        "kernel_sizes": plan.kernels,
-        "strides": plan.strides,
-        "deep_supervision": deep_supervision,
-    }
-    segmenter = Segmenter(
-        UNet(**settings),
-        settings,
-        Preparation(
-            spacing=(plan.spacing[0], plan.spacing[1], plan.spacing[2]),
-            patch_size=_three(plan.patch_size),
-            channels=tuple(
-                Normalization(kind, s.low, s.high, s.mean, s.std)
-                for kind, s in zip(plan.normalization, plan.intensities, strict=True)
-            ),
-        ),
-        data.labels,
-        {
-            "dataset": data.folder.name,
-            "sha256": checksum,
-            "held back": json.dumps(test_names),
-        },
-    )
-    prepared = {name: _prepare(data, segmenter, name) for name in names}
-    augment = Augmenter(nnunet_transforms(plan.patch_size, mirror_axes=()))
-    rotate = augment.transforms["RotateScale"]
-    assert isinstance(rotate, RotateScale)
-    train = RandomPatches(
-        *zip(*(prepared[name] for name in train_names), strict=True),
-        input_size=rotate.input_size(),
-        augment=augment,
-    )
-    valid = CenterPatches(
-        *zip(*(prepared[name] for name in test_names), strict=True), patch_size=plan.patch_size
-    )
-    learner = fit_segmenter(
-        segmenter,
-        Loader(
-            train,
-            plan.batch_size,
-            shuffle=True,
-            seed=seed,
-            n_workers=n_workers,
-            n_batches=steps_per_epoch,
-        ),
-        Loader(valid, plan.batch_size),
-        budget=budget,
+    learner, segmenter, record = dataset_learner(
+        dataset,
         run_dir=run_dir,
-        optimizer=partial(AdamW, lr=lr),
-        resume=resume,
+        held_back=held_back,
+        base_features=base_features,
+        lr=lr,
+        deep_supervision=deep_supervision,
+        steps_per_epoch=steps_per_epoch,
+        n_workers=n_workers,
         seed=seed,
     )
+    fit_and_save(learner, segmenter, budget, run_dir, resume=resume)
     plot_history(learner, run_dir / "training.png")
     last = learner.history[-1]
     scores = "\n".join(
@@ -188,7 +124,8 @@ def train_on_dataset(
     return (
         f"\nTrained {segmenter.network.n_parameters():,} weights for {learner.step} steps "
         f"({last['seconds']:.0f} s).\n"
-        f"Cases: {len(train_names)} trained on, {len(test_names)} held back. Dice over the middle "
+        f"Cases: {len(record['train'])} trained on, {len(record['held back'])} held back. Dice "
+        f"over the middle "
         f"patches of those held back:\n{scores}\n\n"
         f"Evaluate whole images: fieldgrad neuro evaluate {dataset} -m "
         f"{run_dir / 'model.safetensors'}\n"
@@ -259,32 +196,6 @@ def evaluate_dataset(
             progress(i + 1, len(cases))
     write_tsv(rows, out / "evaluation.tsv")
     return rows
-
-
-def _write_json(content: Mapping[str, Any], path: Path) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _refuse_other_data(record: Mapping[str, Any], path: Path, dataset: Path) -> None:
-    """Compare with what the run wrote when it began: continued, it must keep its split and data."""
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != record:
-        raise DataError(
-            f"{dataset} has changed since the run in {path.parent} began ({path.name} differs).\n"
-            "Restore the data, or start a new run in another folder (--out)."
-        )
-
-
-def _prepare(data: Dataset, segmenter: Segmenter, name: str) -> tuple[Array, Array]:
-    """One case as the network sees it: intensities and consecutive classes."""
-    case = next(case for case in data.cases if case.name == name)
-    images, truth = data.read(case)
-    assert truth is not None
-    scan, grid = segmenter.preparation.apply(images)
-    labels = resample_labels_onto(truth, grid).data
-    table = np.zeros(max(segmenter.labels) + 1, label_dtype(len(segmenter.labels)))
-    table[list(segmenter.labels)] = np.arange(1, len(segmenter.labels) + 1)
-    return scan, table[labels]
 
 
 def segment_template(

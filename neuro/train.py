@@ -23,6 +23,7 @@ from fieldgrad.engine.train.callbacks import (
     StopOnNaN,
 )
 from fieldgrad.engine.train.events import Callback
+from fieldgrad.engine.train.knobs import Knob, knob_of
 from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.logs import CSVLog, Pictures, Progress
 from fieldgrad.engine.train.metrics import Dice
@@ -34,7 +35,15 @@ from fieldgrad.neuro.run_report import patch_pictures
 from fieldgrad.neuro.segmenter import Segmenter
 from fieldgrad.neuro.synth import Synthesizer
 
-__all__ = ["CenterPatches", "RandomPatches", "SyntheticPairs", "fit_segmenter", "split_cases"]
+__all__ = [
+    "CenterPatches",
+    "RandomPatches",
+    "SyntheticPairs",
+    "fit_and_save",
+    "fit_segmenter",
+    "segmenter_learner",
+    "split_cases",
+]
 
 Pair = tuple[NDArray[np.float32], NDArray[np.int32]]
 Optimize = Callable[[Iterable[Parameter]], Optimizer]
@@ -94,6 +103,11 @@ class RandomPatches:
         Shape of the patches that go into the augmentation, larger where it rotates.
     augment : Augmenter
         Applied to each patch.
+
+    Attributes
+    ----------
+    strength : float
+        Part of the drawn transforms that take place, 1 at first; a knob.
     """
 
     def __init__(
@@ -107,6 +121,7 @@ class RandomPatches:
         self.scans, self.classes = list(scans), list(classes)
         self.input_size = tuple(input_size)
         self.augment = augment
+        self.strength = 1.0
         rng = np.random.default_rng(0)  # which voxels stand for a class
         self.locations = [foreground_locations(c, rng) for c in self.classes]
 
@@ -134,8 +149,28 @@ class RandomPatches:
         start = choose_patch(classes.shape, self.input_size, rng, locations=self.locations[index])
         # Scans are padded with their darkest value, which is background for every normalization.
         image = extract_patch(scan, start, self.input_size, fill=float(scan.min()))
-        image, target, _ = self.augment(image, extract_patch(classes, start, self.input_size), rng)
+        record = self.augment.sample(rng, len(image))
+        if self.strength < 1:  # RotateScale also cuts to the patch size, so it always takes place
+            record = [
+                entry
+                for entry in record
+                if entry["name"] == "RotateScale" or rng.random() < self.strength
+            ]
+        target = extract_patch(classes, start, self.input_size)
+        image, target = self.augment.apply(image, target, record)
         return np.ascontiguousarray(image, np.float32), target.astype(np.int32)
+
+    def knobs(self) -> dict[str, Knob]:
+        """Offer the strength of the augmentation.
+
+        Returns
+        -------
+        dict of str to Knob
+            ``augmentation``.
+        """
+        text = "part of the random changes of intensity and contrast that take place"
+        knob = knob_of(self, "strength", text, low=0, high=1, remakes_batches=True)
+        return {"augmentation": knob}
 
 
 class CenterPatches:
@@ -187,6 +222,60 @@ class CenterPatches:
         return image, extract_patch(classes, start, self.patch_size).astype(np.int32)
 
 
+def segmenter_learner(
+    segmenter: Segmenter,
+    train: Loader,
+    valid: Loader | None,
+    *,
+    run_dir: Path | None = None,
+    optimizer: Optimize = AdamW,
+    schedule: Callable[[float], float] = poly,
+    callbacks: Sequence[Callback] = (),
+    seed: int = 0,
+) -> Learner:
+    """Make the learner that trains a Segmenter's network.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Its network is trained in place; ``learner.save`` writes the Segmenter.
+    train, valid : Loader
+        Batches (image, classes): (batch, n_channels, p0, p1, p2), (batch, p0, p1, p2).
+    run_dir : Path, optional
+        Folder for history.csv, checkpoints and pictures; without it nothing is written.
+    optimizer : callable
+        Parameters to optimizer.
+    schedule : callable
+        Progress from 0 to 1 to the factor of the learning rate.
+    callbacks : sequence of Callback
+        Further ones, beside schedule, gradient clipping, checkpoints, log and progress bar.
+    seed : int, default 0
+        Seed of the training loop.
+
+    Returns
+    -------
+    Learner
+        Not trained yet.
+    """
+    own: list[Callback] = [ScheduleLR(schedule), GradientClip(CLIP_NORM), StopOnNaN(), Progress()]
+    if run_dir is not None:
+        own += [Checkpoint(), SaveOnSignal(), CSVLog()]
+        if importlib.util.find_spec("matplotlib") is not None:
+            own.append(Pictures(patch_pictures(segmenter, valid or train)))
+    return Learner(
+        segmenter.network,
+        _loss,
+        optimizer(segmenter.network.parameters()),
+        train,
+        valid,
+        metrics=[Dice(list(segmenter.labels.values()))] if valid is not None else [],
+        callbacks=[*own, *callbacks],
+        run_dir=run_dir,
+        seed=seed,
+        write_model=segmenter.save,
+    )
+
+
 def fit_segmenter(
     segmenter: Segmenter,
     train: Loader,
@@ -217,7 +306,7 @@ def fit_segmenter(
     schedule : callable
         Progress from 0 to 1 to the factor of the learning rate.
     callbacks : sequence of Callback
-        Further ones, beside schedule, gradient clipping, checkpoints, log and progress bar.
+        Further ones, beside those of `segmenter_learner`.
     resume : bool, default False
         Continue from the run's last checkpoint.
     seed : int, default 0
@@ -228,39 +317,50 @@ def fit_segmenter(
     Learner
         After training; its history has the curves.
     """
-    learner = Learner(
-        segmenter.network,
-        _loss,
-        optimizer(segmenter.network.parameters()),
+    learner = segmenter_learner(
+        segmenter,
         train,
         valid,
-        metrics=[Dice(list(segmenter.labels.values()))] if valid is not None else [],
-        callbacks=[
-            ScheduleLR(schedule),
-            GradientClip(CLIP_NORM),
-            StopOnNaN(),
-            Checkpoint(),
-            SaveOnSignal(),
-            CSVLog(),
-            Progress(),
-            *([Pictures(patch_pictures(segmenter, valid or train))] if _can_draw() else []),
-            *callbacks,
-        ],
         run_dir=run_dir,
+        optimizer=optimizer,
+        schedule=schedule,
+        callbacks=callbacks,
         seed=seed,
     )
+    return fit_and_save(learner, segmenter, budget, run_dir, resume=resume)
+
+
+def fit_and_save(
+    learner: Learner, segmenter: Segmenter, budget: str, run_dir: Path, *, resume: bool
+) -> Learner:
+    """Train with the recipe on record, and write the model file of the run.
+
+    Parameters
+    ----------
+    learner : Learner
+        As from `segmenter_learner`.
+    segmenter : Segmenter
+        Whose network it trains.
+    budget : str
+        Such as "20 epochs", "500 steps" or "10min".
+    run_dir : Path
+        Folder of the run, for model.safetensors.
+    resume : bool
+        Continue from the run's last checkpoint.
+
+    Returns
+    -------
+    Learner
+        After training.
+    """
     recipe = run_dir / "recipe.toml"
     if recipe.exists():
         # Whoever finds a checkpoint or model alone still knows how it was made.
         learner.notes["recipe"] = segmenter.about["recipe"] = recipe.read_text(encoding="utf-8")
     learner.fit(budget, resume=resume)
     segmenter.network.eval()
-    segmenter.save(run_dir / "model.safetensors")
+    learner.save(run_dir / "model.safetensors")
     return learner
-
-
-def _can_draw() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def _loss(logits: Tensor | list[Tensor], target: Tensor) -> Tensor:

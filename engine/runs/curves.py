@@ -1,5 +1,6 @@
 """The charts of a run: loss, learning rate and metrics over its steps, with its knobs marked."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,11 @@ __all__ = ["run_charts"]
 _NO_METRIC = ("kind", "step", "epoch", "seconds", "lr", "loss", "train_loss", "valid_loss")
 
 
-def run_charts(rows: Sequence[dict[str, Any]], changes: Sequence[Change]) -> dict[str, str]:
+def run_charts(
+    rows: Sequence[dict[str, Any]],
+    changes: Sequence[Change],
+    sizes: tuple[tuple[int, int], tuple[int, int]] = ((1000, 380), (560, 290)),
+) -> dict[str, str]:
     """Draw the curves of a run.
 
     Parameters
@@ -20,6 +25,8 @@ def run_charts(rows: Sequence[dict[str, Any]], changes: Sequence[Change]) -> dic
         The run's log, as `Run.log` gives it.
     changes : sequence of Change
         Its knob history, marked in the charts.
+    sizes : pair of pairs of int
+        Width and height of the loss's chart and of the others.
 
     Returns
     -------
@@ -34,22 +41,34 @@ def run_charts(rows: Sequence[dict[str, Any]], changes: Sequence[Change]) -> dic
     ['Loss', 'Learning rate']
     """
     steps = [row for row in rows if row["kind"] == "steps"]
-    epochs = [row for row in rows if row["kind"] == "epoch"]
     checks = [row for row in rows if row["kind"] in ("epoch", "validation")]
     marks = [(float(c.step), _text(c)) for c in changes]
-    loss = [_curve("steps", steps, "loss", faint=bool(epochs)), _curve("train", epochs)]
-    loss.append(_curve("valid", checks))
-    charts = {"Loss": _draw("Loss", [c for c in loss if len(c.x)], marks)}
+    charts = {"Loss": _draw("Loss", _losses(steps, checks), marks, sizes[0])}
     if steps:
-        charts["Learning rate"] = _draw("Learning rate", [_curve("rate", steps, "lr")], marks)
+        rate = [_curve("rate", steps, "lr")]
+        charts["Learning rate"] = _draw("Learning rate", rate, marks, sizes[1])
     families: dict[str, list[str]] = {}
     for name in dict.fromkeys(key for row in checks for key in row if key not in _NO_METRIC):
         families.setdefault(name.partition("_")[0], []).append(name)
     for family, names in families.items():
         title = family.replace("_", " ").capitalize()
         curves = [_curve(name, checks, name) for name in names[:8]]
-        charts[title] = _draw(title, curves, marks)
+        charts[title] = _draw(title, curves, marks, sizes[1])
     return charts
+
+
+def _losses(steps: Sequence[dict[str, Any]], checks: Sequence[dict[str, Any]]) -> list[Curve]:
+    """Draw the loss of steps, its running mean, and that of validations."""
+    raw = _curve("steps", steps, "loss", faint=True)
+    mean, weight, smooth = 0.0, 0.0, []
+    share = 1 - math.exp(-1 / max(len(raw.y) / 30, 1))  # over a thirtieth of the run
+    for value in raw.y:
+        mean, weight = mean + share * (value - mean), weight + share * (1 - weight)
+        smooth.append(mean / weight)
+    curves = [Curve("train", raw.x, smooth), _curve("valid", checks), raw]
+    if not raw.x:
+        curves[0] = _curve("train", checks)
+    return [curve for curve in curves if len(curve.x)]
 
 
 def _curve(
@@ -62,10 +81,15 @@ def _curve(
     return Curve(shown, [x for x, _ in points], [y for _, y in points], faint=faint, dots=dots)
 
 
-def _draw(title: str, curves: Sequence[Curve], marks: Sequence[tuple[float, str]]) -> str:
+def _draw(
+    title: str,
+    curves: Sequence[Curve],
+    marks: Sequence[tuple[float, str]],
+    size: tuple[int, int],
+) -> str:
     values = [y for curve in curves for y in curve.y]
-    wide = bool(values) and min(values) > 0 and max(values) > 30 * min(values)
-    return chart(curves, title=title, marks=marks, log_y=wide and title == "Loss")
+    log = title == "Loss" and bool(values) and min(values) > 0 and max(values) > 30 * min(values)
+    return chart(curves, title=title, marks=marks, log_y=log, width=size[0], height=size[1])
 
 
 def _text(change: Change) -> str:

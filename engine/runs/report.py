@@ -146,13 +146,14 @@ def report_page(folder: Path) -> str:
     field, summary = _field(source)
     text = source.read_text(encoding="utf-8") if source.exists() else ""
     sections = _field_sections(field, folder)
+    charts = run_charts(rows, changes, ((820, 330), (820, 240))) if rows else {}
     parts = [
         _heading(folder, status, summary),
         _facts(status),
         *(_section(section) for section in sections),
         _pictures({p.stem.replace("-", " "): p for p in picture_files(folder)}),
         "<section><h2>Training</h2>" + _training_text(status),
-        "".join(f"<figure>{svg}</figure>" for svg in run_charts(rows, changes).values() if rows),
+        "".join(f"<figure>{svg}</figure>" for svg in charts.values()),
         "</section>",
         _section(_knob_history(changes, status)),
         _section(_machine(status)),
@@ -251,7 +252,9 @@ def _section(section: Section) -> str:
             for row in section.rows
         )
         parts.append(f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>")
-    parts += [_figure(caption, path) for caption, path in (section.pictures or {}).items()]
+    figures = [_figure(caption, path) for caption, path in (section.pictures or {}).items()]
+    if figures:
+        parts.append(f"<div class=pictures>{''.join(figures)}</div>")
     return "".join([*parts, "</section>"])
 
 

@@ -66,6 +66,9 @@ class Learner:
         Folder for checkpoints and logs.
     seed : int, default 0
         Seed of the engine's generator when `fit` begins (dropout); data have their own.
+    write_model : callable, optional
+        How the field writes its model file to a path, with all that prediction needs; `save` calls
+        it. By default the weights alone are written.
 
     Attributes
     ----------
@@ -115,6 +118,7 @@ class Learner:
         callbacks: Iterable[Callback] = (),
         run_dir: str | os.PathLike[str] | None = None,
         seed: int = 0,
+        write_model: Callable[[str | os.PathLike[str]], None] | None = None,
     ) -> None:
         self.model = model
         self.loss_function = loss
@@ -128,6 +132,7 @@ class Learner:
         own = [TurnKnobs()] if self.record is None else [TurnKnobs(), self.record]
         self.callbacks = sorted([*callbacks, *own], key=lambda callback: callback.order)
         self.seed = seed
+        self.write_model = write_model
         self.batch: Any = None
         self.prediction: Any = None
         self.loss: Tensor | None = None
@@ -313,18 +318,21 @@ class Learner:
         return prediction.predict(self, data, tta)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model's weights and the learner's notes to a safetensors file.
+        """Write the model file of the field, or else the weights and the learner's notes.
 
         Parameters
         ----------
         path : str or os.PathLike
-            The file; `load` and `train.load_weights` read it.
+            The .safetensors file; the field's own class reads it, or `load`.
 
         Raises
         ------
         FileError
             If it cannot be written.
         """
+        if self.write_model is not None:
+            self.write_model(path)
+            return
         weights = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         checkpoint.save(path, weights, self.notes)
 

@@ -17,6 +17,7 @@ from fieldgrad.engine.errors import FileError
 from fieldgrad.engine.files import atomic_write, write_error
 from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.knobs import Knob, knob_of
+from fieldgrad.engine.train.precision import choose_precision
 from fieldgrad.engine.train.run import Run, to_json
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def about_machine() -> dict[str, Any]:
     dict
         ``pid``, ``host``, ``command``, ``machine`` and ``versions``.
     """
-    names = ("fieldgrad", "numpy", "scipy")
+    names, precision = ("fieldgrad", "numpy", "scipy"), choose_precision()
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -178,6 +179,7 @@ def about_machine() -> dict[str, Any]:
             "threads": _kernels.get_num_threads(),
             "instructions": _kernels.isa,
             "memory_gb": _memory_gb(),
+            "precision": f"{precision.name}: {precision.reason}",
         },
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in names},

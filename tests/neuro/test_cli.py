@@ -309,7 +309,7 @@ def test_after_ctrl_c_the_message_says_how_to_continue(dataset, tmp_path, monkey
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fieldgrad.neuro.tasks.fit_segmenter", interrupt)
+    monkeypatch.setattr("fieldgrad.neuro.tasks.fit_and_save", interrupt)
     run_dir = tmp_path / "run"
     result = neuro("train", dataset, *TRAIN, "-o", run_dir)
     assert result.exit_code == 130

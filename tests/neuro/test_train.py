@@ -5,7 +5,9 @@ import pytest
 
 from fieldgrad.engine.data import Loader
 from fieldgrad.engine.errors import DataError
-from fieldgrad.neuro.augment import Augmenter
+from fieldgrad.neuro.augment import Augmenter, Brightness
+from fieldgrad.neuro.io import read_image
+from fieldgrad.neuro.learners import segmenter
 from fieldgrad.neuro.segmenter import Segmenter
 from fieldgrad.neuro.synth import Synthesizer
 from fieldgrad.neuro.train import (
@@ -119,3 +121,44 @@ def test_a_fit_lowers_the_loss_and_writes_a_model_that_loads(arrays, make_segmen
     for name, array in segmenter.network.state_dict().items():
         np.testing.assert_array_equal(loaded[name], array)
     assert (tmp_path / "history.csv").exists()
+
+
+def test_a_learner_trains_a_data_set_in_three_lines(dataset, tmp_path):
+    learner = segmenter(dataset, base_features=2, steps_per_epoch=4)
+    learner.fit_one_cycle("2 epochs", 1e-2)
+    learner.save(tmp_path / "model.safetensors")
+    assert learner.history[-1]["train_loss"] < learner.history[0]["train_loss"]
+    model = Segmenter.load(tmp_path / "model.safetensors")
+    found = model.predict(read_image(dataset / "imagesTr" / "a_0000.nii.gz"))
+    assert set(np.unique(found.data)) <= {0, 1, 3}
+    assert {path.name for path in tmp_path.iterdir()} == {"boxes", "model.safetensors"}
+
+
+def test_the_strength_of_the_augmentation_is_a_knob(arrays):
+    scans, classes = arrays
+    augment = Augmenter([Brightness(probability=1.0)])
+    patches = RandomPatches(scans, classes, input_size=(6, 6, 6), augment=augment)
+    plain = RandomPatches(scans, classes, input_size=(6, 6, 6), augment=Augmenter([]))
+
+    def changed():
+        both = (patches, plain)
+        pairs = [[p.item(0, np.random.default_rng(s))[0] for p in both] for s in range(60)]
+        return np.mean([not np.array_equal(*pair) for pair in pairs])
+
+    assert changed() == 1.0
+    patches.knobs()["augmentation"].write(0.25)
+    assert 0.05 < changed() < 0.5  # 60 draws: four standard deviations are 0.22
+    patches.knobs()["augmentation"].write(0.0)
+    assert changed() == 0.0
+
+
+def test_pictures_show_prediction_and_reference(arrays, make_segmenter, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    segmenter = make_segmenter(labels={1: "shell", 2: "core"}, spacing=(1.0, 1.0, 1.0))
+    train = RandomPatches(*arrays, input_size=(8, 8, 8), augment=Augmenter([]))
+    fit_segmenter(
+        segmenter, Loader(train, 2, n_batches=2), None, budget="1 epoch", run_dir=tmp_path
+    )
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert names == {"prediction.png", "reference.png"}
+    assert (tmp_path / "pictures/prediction.png").read_bytes().startswith(b"\x89PNG")
