@@ -1,5 +1,6 @@
 """The rules of the house that a machine can check: budgets, names, places."""
 
+import ast
 import importlib.util
 import re
 import subprocess
@@ -57,6 +58,28 @@ def test_no_large_file_is_tracked():
 def test_file_keeps_its_budget(file):
     n_lines = len(file.read_text(encoding="utf-8").splitlines())
     assert n_lines <= BUDGETS.get(relative(file), BUDGET)
+
+
+def code_lines(source, node):
+    """Count the lines of a class without its docstrings, comments and empty lines."""
+    lines = source.splitlines()
+    bodies = [n for n in ast.walk(node) if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    texts = [n.body[0] for n in bodies if ast.get_docstring(n) is not None]
+    skipped = {i for text in texts for i in range(text.lineno, text.end_lineno + 1)}
+    own = (i for i in range(node.lineno, node.end_lineno + 1) if i not in skipped)
+    return sum(bool(lines[i - 1].strip()) and lines[i - 1].strip()[0] != "#" for i in own)
+
+
+def test_a_callback_has_at_most_60_lines():
+    sizes = {}
+    for file in (ROOT / "engine/train").glob("*.py"):
+        source = file.read_text(encoding="utf-8")
+        for node in ast.parse(source).body:
+            bases = [getattr(b, "id", "") for b in getattr(node, "bases", ())]
+            if "Callback" in bases:
+                sizes[node.name] = code_lines(source, node)
+    assert {"Checkpoint", "RunRecord", "Progress"} <= sizes.keys()
+    assert max(sizes.values()) <= 60, sizes
 
 
 def test_no_file_is_named_for_leftovers():

@@ -7,7 +7,8 @@ schedules   learning rate and momentum as functions of the progress
 metrics     numbers gathered over the batches of a validation
 callbacks   schedules applied, clipping, averaging, early stop, checkpoints, signals
 batches     mixup, growing images, accumulated gradients, gradual unfreezing
-logs        progress bar, pictures, CSV, TensorBoard, Weights & Biases
+logs        progress, pictures, CSV, TensorBoard, Weights & Biases
+bars        the progress bar of a terminal and of a notebook
 groups      layer groups: frozen, or trained with rates of their own
 finder      the search for a learning rate
 terms       a loss of several terms
@@ -17,6 +18,7 @@ knobs       what can be turned while a run trains
 run         a run's folder, as seen from outside
 record      what the training writes there
 replay      a run that repeats another one
+precision   float32, and why
 state       a training to a checkpoint and back
 
 learner imports the others; they know it only as the argument of their methods.

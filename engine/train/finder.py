@@ -24,7 +24,7 @@ _EXPLODED = 4.0
 _SMOOTH = 0.9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RateSearch:
     """Losses at rising learning rates.
 
@@ -44,6 +44,9 @@ class RateSearch:
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return f"RateSearch({len(self.rates)} rates, suggestion={self.suggestion:.3g})"
 
     @property
     def smoothed(self) -> list[float]:

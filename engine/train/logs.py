@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fieldgrad.engine.errors import require
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.ops import random
+from fieldgrad.engine.train.bars import Bar, open_bar
 from fieldgrad.engine.train.callbacks import run_folder
 from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.record import about_machine
@@ -215,21 +216,12 @@ class Progress(Callback):
 
     def __init__(self, every_seconds: float = 30.0) -> None:
         self.every_seconds = every_seconds
-        self._bar: Any = None
+        self._bar: Bar | None = None
 
     def before_fit(self, learner: "Learner") -> None:
         """Show the bar, if there is a terminal or notebook to show it in."""
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        self._logged_at, self._bar = learner.elapsed, None
-        console = Console(stderr=True)
-        if console.is_terminal or console.is_jupyter:
-            text = TextColumn("{task.description}", markup=False)
-            self._bar = Bar(text, BarColumn(), TextColumn("{task.fields[where]}"), console=console)
-            self._task = self._bar.add_task("training", total=None, where="")
-            self._bar.start()
+        self._logged_at, self._bar = learner.elapsed, open_bar()
+        if self._bar is not None:
             learner.cleanup.callback(self._bar.stop)
 
     def after_batch(self, learner: "Learner") -> None:
@@ -238,8 +230,7 @@ class Progress(Callback):
             total = learner.total_steps
             what = f"epoch {learner.epoch + 1}  {_line(learner.train_loss.value())}"
             where = f"step {learner.step}/{total or '?'}  {self._left(learner)}"
-            state = {"completed": learner.step, "total": total, "where": where}
-            self._bar.update(self._task, description=what, **state)
+            self._bar.show(learner.step, total, what, where)
         elif learner.elapsed - self._logged_at >= self.every_seconds:
             self._log(learner, learner.train_loss.value())
 
@@ -248,7 +239,7 @@ class Progress(Callback):
         row = learner.history[-1]
         values = {k: v for k, v in row.items() if k not in ("epoch", "step", "seconds", "lr")}
         if self._bar is not None:
-            self._bar.console.print(f"epoch {learner.epoch}  {_line(values)}", highlight=False)
+            self._bar.say(f"epoch {learner.epoch}  {_line(values)}")
         else:
             self._log(learner, values)
 

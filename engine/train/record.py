@@ -9,7 +9,6 @@ import time
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fieldgrad.engine import _kernels
@@ -56,13 +55,10 @@ class RunRecord(Callback):
         learner.run_dir.mkdir(parents=True, exist_ok=True)
         self._path = learner.run_dir / "log.jsonl"
         self._total, self._n, self._logged_at, self._noted_at = 0.0, 0, -math.inf, -math.inf
-        older = Run(learner.run_dir).log()[0] if learner.step else []
-        rows = [to_json(row) + "\n" for row in older if row["step"] <= learner.step]
-        with atomic_write(self._path) as temporary:
-            temporary.write_text("".join(rows), encoding="utf-8")
+        _cut_log(self._path, learner.step)
         self.status = {"state": "running", "started": time.time(), **about_machine()}
         self.write_status(learner, force=True)
-        learner.cleanup.push(lambda *error: self._end(learner, *error))
+        learner.cleanup.push(lambda kind, error, trace: self._end(learner, error))
 
     def after_batch(self, learner: "Learner") -> None:
         """Log the loss now and then."""
@@ -120,21 +116,26 @@ class RunRecord(Callback):
         except OSError as error:
             raise write_error(self._path, error) from error
 
-    def _end(
-        self,
-        learner: "Learner",
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        state, reason = "finished", ""
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            state = "interrupted"
-        elif error is not None:
-            state, reason = "failed", f"{type(error).__name__}: {error}"
-        self.status |= {"state": state, "reason": reason}
+    def _end(self, learner: "Learner", error: BaseException | None) -> None:
+        self.status |= _end_state(error)
         with suppress(FileError):  # a full disk shall not hide why the training ended
             self.write_status(learner, force=True)
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Leave out of a log what will be done again."""
+    older = Run(path.parent).log()[0] if step else []
+    rows = [to_json(row) + "\n" for row in older if row["step"] <= step]
+    with atomic_write(path) as temporary:
+        temporary.write_text("".join(rows), encoding="utf-8")
+
+
+def _end_state(error: BaseException | None) -> dict[str, str]:
+    if error is None:
+        return {"state": "finished", "reason": ""}
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return {"state": "interrupted", "reason": ""}
+    return {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
 def _position(learner: "Learner") -> dict[str, Any]:

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 from training import make
@@ -153,3 +154,30 @@ def test_weights_and_biases_writes_offline(tmp_path, monkeypatch):
     make(WandbLog(every_steps=1), run_dir=tmp_path).fit("2 epochs")
     [file] = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     assert b"epoch/valid_loss" in file.read_bytes()
+
+
+NOTEBOOK = """
+import sys; sys.path.insert(0, TESTS)
+from training import make
+from fieldgrad.engine.train import Progress
+learner = make(Progress())
+learner.fit("2 epochs")
+learner.lr_find(n_steps=40)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_notebook_shows_bar_and_epochs_without_further_libraries():
+    nbclient = pytest.importorskip("nbclient", reason="nbclient runs notebooks")
+    nbformat = pytest.importorskip("nbformat", reason="nbformat writes notebooks")
+    code = NOTEBOOK.replace("TESTS", repr(str(Path(__file__).parent)))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=100).execute()
+    shown = [output.get("data", {}) for output in notebook.cells[0].outputs]
+    [bar] = [data["text/html"] for data in shown if "<progress" in data.get("text/html", "")]
+    assert 'value="12" max="12"' in bar
+    assert "0:00 left" in bar
+    assert "epoch 2  train_loss" in bar
+    assert [data for data in shown if "<svg" in data.get("image/svg+xml", "")]
+    assert not [o for o in notebook.cells[0].outputs if o.output_type in ("stream", "error")]

@@ -1,5 +1,8 @@
 """The verbs of the learner and what they are made of, on two half moons."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from training import make, moons, net, weights
@@ -18,7 +21,9 @@ from fieldgrad.engine.train import (
     Ensemble,
     Learner,
     Mixup,
+    PlateauLR,
     ProgressiveResize,
+    SaveOnSignal,
     ScheduleLR,
     Unfreeze,
     WeightedTerms,
@@ -371,6 +376,33 @@ def test_cross_validation_judges_every_item_once_and_joins_the_models(tmp_path):
 
 
 # ---- files
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_a_signal_in_a_validation_leaves_it_and_nothing_is_lost(tmp_path, averaged):
+    def build(folder):
+        extra = [EMAWeights(0.9)] if averaged else []
+        return make(*extra, PlateauLR(patience=1), Checkpoint(), SaveOnSignal(), run_dir=folder)
+
+    whole = build(tmp_path / "whole")
+    whole.fit("4 epochs")
+    left = build(tmp_path / "left")
+    seen = []
+
+    def interrupt(module, *_):
+        if not module.training and left.epoch == 2:
+            seen.append(left.step)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    remove = left.model.register_forward_hook(interrupt)
+    with pytest.raises(SystemExit, match="143"):
+        left.fit("4 epochs")
+    remove()
+    assert seen == [18]  # the second batch of that validation was not begun
+    rest = build(tmp_path / "left")
+    rest.fit("4 epochs", resume=True)
+    np.testing.assert_array_equal(weights(rest), weights(whole))
+    assert [row["valid_loss"] for row in rest.history] == [r["valid_loss"] for r in whole.history]
 
 
 def test_saved_weights_are_those_that_validation_saw(tmp_path):

@@ -14,6 +14,7 @@ def test_a_report_has_data_and_dice_with_intervals(dataset, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     run_dir = tmp_path / "run"
     train_on_dataset(dataset, run_dir=run_dir, budget="4 steps", steps_per_epoch=4, base_features=2)
+    (run_dir / "recipe.toml").write_text('field = "neuro"\ntask = "train_on_dataset"\n')
     (run_dir / "evaluation").mkdir()
     scores = np.random.default_rng(0).uniform(0.7, 0.9, 12)
     with open(run_dir / "evaluation" / "evaluation.tsv", "w", newline="") as file:
