@@ -64,7 +64,7 @@ $(INSTALLED): pyproject.toml meson.build $(VENV)/pyvenv.cfg
 	mkdir -p build
 	$(REQUIREMENTS) build-system requires > build/requirements.txt
 	$(RUN)/python -m pip install --quiet -r build/requirements.txt
-	$(RUN)/python -m pip install --quiet --no-build-isolation --editable '.[neuro,test]'
+	$(RUN)/python -m pip install --quiet --no-build-isolation --editable '.[neuro,chem,test]'
 	touch $@
 
 $(LINTERS): pyproject.toml $(VENV)/pyvenv.cfg
