@@ -7,6 +7,5 @@ from fieldgrad.chem.cli import molecules
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
-app.callback()(lambda: None)  # a group of verbs, however few there are
 for verb in molecules.VERBS:
     app.command()(verb)

@@ -1,0 +1,147 @@
+"""Properties of molecules, measured on ESOL; the data are found through FIELDGRAD_DATA.
+
+python -m benchmarks.esol accuracy           test errors on six given splits
+python -m benchmarks.esol time               the whole command beside chemprop's, in turns
+python -m benchmarks.esol memory             peak of `predict` over a million rows
+"""
+
+import argparse
+import csv
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+import numpy as np
+
+DATA = Path(os.environ.get("FIELDGRAD_DATA", "data")) / "chem"
+ESOL, TARGET = DATA / "moleculenet" / "esol.csv", "log_solubility_mol_per_l"
+PEER = Path("build/chemprop-venv")
+# Of Python's packages these two decide the peer's figures; torch first, so that it is this one.
+PEER_PACKAGES = ("torch==2.13.0", "chemprop==2.3.1")
+SEEDS = (0, 1, 2)
+SPLITS = ("random", "scaffold_balanced")
+# Mean test RMSE that we hold ourselves to.
+WANTED = {
+    ("random", "none"): 0.75,
+    ("scaffold_balanced", "none"): 0.90,
+    ("random", "rdkit2d"): 0.62,
+    ("scaffold_balanced", "rdkit2d"): 0.88,
+}
+EPOCHS = 30
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.esol", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+    )  # fmt: skip
+    parser.add_argument("what", choices=("accuracy", "time", "memory"))
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the prediction")
+    parser.add_argument("--runs", type=int, default=2, help="of each command, for the time")
+    parser.add_argument("--peer", type=Path, default=PEER, help="environment with chemprop")
+    options = parser.parse_args()
+    if not ESOL.exists():
+        parser.error(
+            f"{ESOL} does not exist; set FIELDGRAD_DATA to the folder that has chem/ in it"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        if options.what == "accuracy":
+            accuracy(Path(folder))
+        elif options.what == "time":
+            compare_time(Path(folder), options.runs, options.peer)
+        else:
+            memory(Path(folder), options.rows)
+
+
+def train(out: Path, *arguments: str) -> float:
+    """Run the command as a user does; give its seconds."""
+    command = [sys.executable, "-m", "fieldgrad.engine.cli", "chem", "train", str(ESOL)]
+    command += ["--targets", TARGET, "--epochs", str(EPOCHS), "--out", str(out), *arguments]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def accuracy(folder: Path) -> None:
+    """Print the test errors of network and random forest on the given splits."""
+    print("| split | descriptors | RMSE, seeds 0 1 2 | mean | wanted | random forest (RDKit 2D) |")
+    print("|---|---|---|---|---|---|")
+    for (split, descriptors), wanted in WANTED.items():
+        rmse: dict[str, list[float]] = {}
+        for seed in SEEDS:
+            out = folder / f"{split}-{descriptors}-{seed}"
+            file = DATA / "splits" / f"esol_{split}_seed{seed}.json"
+            train(out, "--split-file", str(file), "--descriptors", descriptors, "--seed", str(seed))
+            with open(out / "metrics.csv", newline="") as rows:
+                for row in csv.DictReader(rows):
+                    rmse.setdefault(row["model"].partition(" ")[0], []).append(float(row["rmse"]))
+        mean = float(np.mean(rmse["network"]))
+        each = " ".join(f"{value:.3f}" for value in rmse["network"])
+        mark = "" if mean <= wanted else " ✗"
+        forest = f"{np.mean(rmse['random']):.3f}"
+        print(f"| {split} | {descriptors} | {each} | {mean:.3f} | {wanted:.2f}{mark} | {forest} |",
+              flush=True)  # fmt: skip
+
+
+def compare_time(folder: Path, n_runs: int, peer: Path) -> None:
+    """Print the best time of both commands: reading, training, testing, all files written."""
+    chemprop = peer_command(peer)
+    ours, theirs = [], []
+    for run in range(n_runs):
+        ours.append(train(folder / f"ours-{run}", "--no-cache"))
+        command = [str(chemprop), "train", "--data-path", str(ESOL), "--task-type", "regression"]
+        command += ["--smiles-columns", "smiles", "--target-columns", TARGET, "--epochs"]
+        command += [str(EPOCHS), "--output-dir", str(folder / f"theirs-{run}")]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        theirs.append(time.perf_counter() - start)
+    print(f"fieldgrad chem train, {EPOCHS} epochs, random forest and report included: "
+          f"{min(ours):.1f} s")  # fmt: skip
+    print(f"chemprop 2.3.1 train, {EPOCHS} epochs: {min(theirs):.1f} s")
+    print(f"ratio {min(theirs) / min(ours):.2f} (wanted 2)")
+
+
+def peer_command(peer: Path) -> Path:
+    """Give chemprop's command, making its environment if it is not there."""
+    command = peer / "bin" / "chemprop"
+    if not command.exists():
+        venv.create(peer, with_pip=True)
+        for package in PEER_PACKAGES:
+            pip = [str(peer / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*pip, PEER_PACKAGES[0], package], check=True)
+    return command
+
+
+def memory(folder: Path, n_rows: int) -> None:
+    """Print time and peak memory of a prediction of ESOL's molecules over and over."""
+    command = [sys.executable, "-m", "fieldgrad.engine.cli", "chem"]
+    small = ["train", str(ESOL), "--targets", TARGET, "--epochs", "1", "--baseline", "none"]
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([*command, *small, "--out", str(folder / "run")], **quiet)
+    with open(ESOL, newline="") as file:
+        smiles = [row["smiles"] for row in csv.DictReader(file)]
+    with open(folder / "long.csv", "w") as file:
+        file.write("id,smiles\n")
+        file.writelines(f"{i},{smiles[i % len(smiles)]}\n" for i in range(n_rows))
+    model, out = folder / "run" / "model.safetensors", folder / "out.csv"
+    start = time.perf_counter()
+    predict = ["predict", str(folder / "long.csv"), "-m", str(model), "-o", str(out)]
+    subprocess.run([*command, *predict], **quiet)
+    seconds = time.perf_counter() - start
+    with open(out) as file:
+        n_written = sum(1 for _ in file) - 1
+    assert n_written == n_rows, f"{n_written} rows of {n_rows} came out"
+    # Of the largest of all child processes so far, in KiB on Linux: the command itself.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{n_rows:,} rows in {seconds:.0f} s ({n_rows / seconds:.0f} rows/s); peak memory of the "
+          f"command {peak:.0f} MB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
