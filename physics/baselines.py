@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine.errors import DataError, require, suggest
+from fieldgrad.engine.errors import DataError, require
 from fieldgrad.physics.jets import JetBatch
+from fieldgrad.physics.substructure import with_observables
 
 __all__ = [
     "BoostedTrees",
@@ -31,8 +32,8 @@ def observable_table(jets: JetBatch, names: Sequence[str]) -> NDArray[np.float64
     jets : JetBatch
         Any jets.
     names : sequence of str
-        Names of observables; "jet_mass", "jet_pt", "jet_eta" and "jet_nparticles" are computed
-        from the constituents where the jets lack them.
+        Names of observables; those of `fieldgrad.physics.substructure` are computed from the
+        constituents where the jets lack them.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def observable_table(jets: JetBatch, names: Sequence[str]) -> NDArray[np.float64
     Raises
     ------
     DataError
-        If the jets lack an observable.
+        If the jets lack an observable that cannot be computed.
 
     Examples
     --------
@@ -50,25 +51,8 @@ def observable_table(jets: JetBatch, names: Sequence[str]) -> NDArray[np.float64
     >>> observable_table(jets, ["jet_mass", "jet_nparticles"]).round(3)
     array([[6., 2.]])
     """
-    computed = {
-        "jet_mass": lambda: jets.mass,
-        "jet_pt": lambda: jets.pt,
-        "jet_eta": lambda: jets.eta,
-        "jet_nparticles": lambda: jets.counts,
-    }
-    columns = []
-    for name in names:
-        if name in jets.observables:
-            columns.append(np.asarray(jets.observables[name], np.float64))
-        elif name in computed:
-            columns.append(np.asarray(computed[name](), np.float64))
-        else:
-            known = {*jets.observables, *computed}
-            raise DataError(
-                f"the jets have no observable {name!r}{suggest(name, known) or '.'} They have "
-                f"{', '.join(sorted(known))}."
-            )
-    return np.stack(columns, axis=1)
+    columns = with_observables(jets, names).observables
+    return np.stack([np.asarray(columns[name], np.float64) for name in names], axis=1)
 
 
 class BoostedTrees:

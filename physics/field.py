@@ -1,12 +1,33 @@
 """The physics field as the engine finds it: its short names, recipes and commands."""
 
+from pathlib import Path
+
 from fieldgrad.engine.field import Field
 
 __all__ = ["field"]
 
 field = Field(
     name="physics",
-    summary="Particle physics: tag jets from ROOT and HDF5 files.",
+    summary="Particle physics: tag jets with deep sets, graphs and transformers.",
+    names={
+        "efn": "fieldgrad.physics.models:EFN",
+        "lorentz_net": "fieldgrad.physics.models:LorentzNet",
+        "observables_mlp": "fieldgrad.physics.models:ObservablesMLP",
+        "particle_net": "fieldgrad.physics.models:ParticleNet",
+        "particle_net_lite": "fieldgrad.physics.models:ParticleNetLite",
+        "particle_transformer": "fieldgrad.physics.models:ParticleTransformer",
+        "pfn": "fieldgrad.physics.models:PFN",
+        "cross_entropy": "fieldgrad.physics.losses:cross_entropy",
+        "decorrelated": "fieldgrad.physics.losses:Decorrelated",
+        "adam": "fieldgrad.engine.optim:Adam",
+        "adamw": "fieldgrad.engine.optim:AdamW",
+        "sgd": "fieldgrad.engine.optim:SGD",
+        "constant": "fieldgrad.engine.train.schedules:constant",
+        "cosine": "fieldgrad.engine.train.schedules:cosine",
+        "one_cycle": "fieldgrad.engine.train.schedules:one_cycle",
+        "train_tagger": "fieldgrad.physics.tasks:train_tagger",
+    },
+    recipes=Path(__file__).parent / "recipes",
     commands="fieldgrad.physics.cli:app",
     extra="fieldgrad[physics]",
 )

@@ -2,10 +2,10 @@
 
 import typer
 
-from fieldgrad.physics.cli import data
+from fieldgrad.physics.cli import data, tagging
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
-for verb in data.VERBS:
+for verb in (*tagging.VERBS, *data.VERBS):
     app.command()(verb)

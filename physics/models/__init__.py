@@ -15,6 +15,7 @@ particle_net           `ParticleNet` and `ParticleNetLite`: neighbors among the 
 particle_transformer   `ParticleTransformer`: attention with the kinematics of pairs
 lorentz_net            `LorentzNet`: messages that depend on Lorentz invariants
 observables            `ObservablesMLP`: observables of the jet alone
+spline_flow            `SplineFlow`, a density to draw from, for fast simulation
 """
 
 from fieldgrad.physics.models.energy_flow import EFN, PFN

@@ -1,0 +1,72 @@
+"""The flow: a bijection whose density integrates to one, and samples that look like the data."""
+
+import numpy as np
+import pytest
+
+import fieldgrad.engine as fg
+from fieldgrad.engine import checkpoint
+from fieldgrad.engine.errors import DataError, FileError
+from fieldgrad.physics.fast_simulation import FastSimulation, compare_samples
+from fieldgrad.physics.models.spline_flow import SplineFlow, spline
+
+
+def test_spline_rises_and_its_inverse_is_exact():
+    rng = np.random.default_rng(0)
+    x = fg.tensor(rng.uniform(-5, 5, (200, 3)), requires_grad=True)
+    parameters = fg.tensor(rng.normal(size=(200, 3, 23)) * 2)
+    y, log_slope = spline(x, parameters)
+    back, log_back = spline(y.detach(), parameters, inverse=True)
+    np.testing.assert_allclose(back.numpy(), x.numpy(), atol=1e-9)
+    np.testing.assert_allclose(log_back.numpy(), -log_slope.numpy(), atol=1e-7)
+    fg.sum(y).backward()  # each y depends on its own x alone
+    np.testing.assert_allclose(np.log(x.grad.numpy()), log_slope.numpy(), atol=1e-9)
+    outside = np.abs(x.numpy()) > 4
+    np.testing.assert_array_equal(y.numpy()[outside], x.numpy()[outside])
+
+
+def test_density_integrates_to_one():
+    fg.random.manual_seed(0)
+    flow = SplineFlow(2, n_layers=3, n_bins=5, hidden=(8,))
+    rng = np.random.default_rng(0)
+    for parameter in flow.parameters():  # away from the identity
+        parameter.assign(np.asarray(parameter) + 0.3 * rng.normal(size=parameter.shape))
+    grid = np.linspace(-6, 6, 301)
+    points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2).astype(np.float32)
+    with fg.no_grad():
+        density = np.exp(flow(fg.tensor(points)).numpy())
+    assert density.sum() * (grid[1] - grid[0]) ** 2 == pytest.approx(1, abs=0.01)
+
+
+def test_flow_learns_a_curved_distribution_that_depends_on_a_number(tmp_path):
+    rng = np.random.default_rng(0)
+    context = rng.uniform(0, 2, (6000, 1))
+    a = rng.normal(size=6000)
+    data = np.column_stack([a, a**2 + context[:, 0] + 0.3 * rng.normal(size=6000)])
+    fit, held = slice(0, 4000), slice(4000, None)
+    simulation = FastSimulation.fit(
+        data[fit], names=["a", "b"], context=context[fit], budget="12 epochs", n_layers=4,
+        hidden=(32, 32), lr=5e-3,
+    )  # fmt: skip
+    drawn = simulation.sample(2000, context=context[held], seed=1)
+    found = compare_samples(data[held], drawn, names=["a", "b"])
+    assert found["classifier_auc"] < 0.6
+    assert max(found["wasserstein"].values()) < 0.15
+    shuffled = np.column_stack([drawn[:, 0], rng.permutation(drawn[:, 1])])
+    assert compare_samples(data[held], shuffled)["classifier_auc"] > 0.65
+    # In the units of the features: the density of 2 x is half as high.
+    assert simulation.log_density(data[held], context[held]).mean() > -2.5
+    simulation.save(tmp_path / "flow.safetensors")
+    again = FastSimulation.load(tmp_path / "flow.safetensors")
+    np.testing.assert_array_equal(again.sample(2000, context=context[held], seed=1), drawn)
+    with pytest.raises(DataError, match="depends on 1 context features"):
+        again.sample(3)
+
+
+def test_mistakes_are_explained(tmp_path):
+    with pytest.raises(DataError, match=r"features\[1, 0\] is nan"):
+        FastSimulation.fit([[0.0, 1.0], [np.nan, 1.0]])
+    with pytest.raises(DataError, match="the sum 0"):
+        FastSimulation.fit(np.ones((4, 2)), weights=np.zeros(4))
+    checkpoint.save(tmp_path / "other.safetensors", {"x": np.ones(2)}, {"kind": "else"})
+    with pytest.raises(FileError, match="is no fast simulation"):
+        FastSimulation.load(tmp_path / "other.safetensors")

@@ -1,0 +1,120 @@
+"""The verbs fieldgrad physics train, evaluate, predict and plot, as a user types them."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fieldgrad.engine.cli import app
+from fieldgrad.physics.datasets import made_up_jets
+from fieldgrad.physics.outputs import write_reference_table
+
+pytest.importorskip("matplotlib", reason="needs the extra physics")
+pytest.importorskip("sklearn", reason="needs the extra physics")
+
+SMALL = ("--set", "model.phi=[8, 8]", "--set", "model.f=[8]", "--set", "batch_size=64")
+
+
+def physics(verb, *arguments):
+    return CliRunner().invoke(app, ["physics", verb, *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Made-up jets in three files, and a short training on them."""
+    place = tmp_path_factory.mktemp("jets")
+    for i, (name, n) in enumerate((("train", 600), ("val", 200), ("test", 300))):
+        write_reference_table(place / f"{name}.h5", made_up_jets(n, seed=i, n_constituents=12))
+    files = [f"--{key}={place / name}.h5" for key, name in
+             (("train", "train"), ("valid", "val"), ("test", "test"))]  # fmt: skip
+    result = physics(
+        "train", "physics/top-pfn", *files, "--budget", "4 epochs", *SMALL, "-o", place / "run"
+    )
+    assert result.exit_code == 0, result.output
+    (place / "said.txt").write_text(result.output)
+    return place
+
+
+def test_training_prints_trees_and_cuts_beside_the_network(folder):
+    said = (folder / "said.txt").read_text()
+    for words in ("PFN:", "trees on 10 observables", "mass alone", "cuts 140 < m < 210 GeV"):
+        assert words in said
+    run = folder / "run"
+    found = json.loads((run / "metrics.json").read_text())
+    assert [row["tagger"] for row in found["taggers"]] == [
+        "PFN", "trees on 10 observables", "mass alone",
+    ]  # fmt: skip
+    assert found["taggers"][0]["auc"] > 0.8
+    for name in ("roc", "scores", "mass", "reliability", "training"):
+        assert (run / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        with open(run / f"{name}.csv") as file:
+            assert list(csv.DictReader(file))
+    card = json.loads((run / "preprocess.json").read_text())
+    assert card["output_names"] == ["score_QCD", "score_top"]
+    assert card["pf_features"]["var_infos"]["part_pt_log"]["median"] == 1.7
+
+
+@pytest.mark.parametrize("suffix", [".root", ".h5", ".parquet"])
+def test_scores_come_in_the_order_of_the_input(folder, tmp_path, suffix):
+    pytest.importorskip({".root": "uproot", ".parquet": "pyarrow"}.get(suffix, "h5py"))
+    out = tmp_path / f"scores{suffix}"
+    model = folder / "run" / "model.safetensors"
+    result = physics("predict", folder / "test.h5", folder / "val.h5", "-m", model, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert "Scores of 500 jets" in result.output
+    from fieldgrad.physics.sources import open_source
+
+    with open_source(out) as source:
+        table = source.read(source.names)
+    with h5py.File(folder / "run" / "scores.h5") as file:
+        np.testing.assert_allclose(table["score_top"][:300], file["score_top"][:], rtol=1e-5)
+    assert {"score_QCD", "jet_pt", "jet_mass"} <= set(table)
+
+
+def test_evaluate_repeats_the_figures_of_the_training(folder, tmp_path):
+    model = folder / "run" / "model.safetensors"
+    result = physics(
+        "evaluate", folder / "test.h5", "-m", model, "-o", tmp_path, "--train", folder / "train.h5",
+        "--pdf",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    again = json.loads((tmp_path / "metrics.json").read_text())["taggers"][0]
+    before = json.loads((folder / "run" / "metrics.json").read_text())["taggers"][0]
+    assert again["auc"] == pytest.approx(before["auc"])
+    assert (tmp_path / "roc.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_plot_draws_several_taggers(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    scores = folder / "run" / "scores.h5"
+    (tmp_path / "other" / "scores.h5").write_bytes(scores.read_bytes())
+    result = physics("plot", scores, tmp_path / "other" / "scores.h5", "-o", tmp_path / "plots")
+    assert result.exit_code == 0, result.output
+    with open(tmp_path / "plots" / "roc.csv") as file:
+        assert {row["tagger"] for row in csv.DictReader(file)} == {"run", "other"}
+
+
+def refused(result, *words):
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in " ".join(result.output.split())
+
+
+def test_mistakes_are_explained(folder, tmp_path):
+    model = folder / "run" / "model.safetensors"
+    test = folder / "test.h5"
+    refused(physics("predict", test, "-m", model, "-o", tmp_path / "s.csv"), "ends in '.csv'")
+    refused(physics("predict", test, "-m", model, "-o", test), "would overwrite the jets")
+    refused(physics("predict", "no.h5", "-m", model, "-o", tmp_path / "s.h5"), "no.h5")
+    refused(physics("evaluate", test, "-m", test, "-o", tmp_path), "test.h5")
+    refused(physics("train", "physics/top-pfm", "-o", tmp_path / "r"), "top-pfm")
+    text = "inputs: {pf_features: {length: 8, vars: [[part_deta, null]]}}"
+    (tmp_path / "card.yaml").write_text(text)
+    refused(physics("train", tmp_path / "card.yaml"), "no files are given. Add --train")
+    refused(
+        physics("train", tmp_path / "card.yaml", "--train", test, "--model", "pfm"), "--model 'pfm'"
+    )
