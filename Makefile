@@ -1,5 +1,6 @@
 # Everything from a clone with Python ≥ 3.11, a C compiler and make:
 #   make demo      segment a real brain with a U-Net trained here, results in demo/
+#   make demo-physics   make jets with Pythia, train a tagger, draw its ROC curve, in demo-physics/
 #   make test      all tests that need no data of your own
 #   make lint      ruff, mypy, docstrings
 #   make bench     benchmarks, beside PyTorch in an environment of its own
@@ -24,13 +25,17 @@ REQUIREMENTS = $(RUN)/python -c 'import sys, tomllib; \
   table = tomllib.load(open("pyproject.toml", "rb")); \
   [table := table[key] for key in sys.argv[1:]]; print(*table, sep="\n")'
 
-.PHONY: install demo test lint bench conformance clean
+.PHONY: install demo demo-physics test lint bench conformance clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(RUN)/fieldgrad run neuro/mni152-tissues --out demo --resume
+
+demo-physics: $(INSTALLED)
+	$(RUN)/python -m pip install --quiet --only-binary pythia8mc,fastjet 'pythia8mc>=8.3' 'fastjet>=3.4'
+	$(RUN)/fieldgrad run physics/top-pfn --out demo-physics --resume
 
 test: $(INSTALLED)
 	$(RUN)/python -m pytest
@@ -54,17 +59,17 @@ conformance: .bench-venv/installed
 	$(BENCH)/python -m pip install --quiet torch==2.13.0 expecttest
 	$(REQUIREMENTS) build-system requires > .bench-venv/requirements.txt
 	$(BENCH)/python -m pip install --quiet -r .bench-venv/requirements.txt
-	PATH="$(CURDIR)/$(BENCH):$(PATH)" $(BENCH)/python -m pip install --quiet --no-build-isolation '.[neuro]'
+	PATH="$(CURDIR)/$(BENCH):$(PATH)" $(BENCH)/python -m pip install --quiet --no-build-isolation '.[neuro,physics]'
 	touch $@
 
 clean:
-	rm -rf build demo .venv .bench-venv
+	rm -rf build demo demo-physics .venv .bench-venv
 
 $(INSTALLED): pyproject.toml meson.build $(VENV)/pyvenv.cfg
 	mkdir -p build
 	$(REQUIREMENTS) build-system requires > build/requirements.txt
 	$(RUN)/python -m pip install --quiet -r build/requirements.txt
-	$(RUN)/python -m pip install --quiet --no-build-isolation --editable '.[neuro,chem,test]'
+	$(RUN)/python -m pip install --quiet --no-build-isolation --editable '.[neuro,physics,physics-parquet,chem,test]'
 	touch $@
 
 $(LINTERS): pyproject.toml $(VENV)/pyvenv.cfg

@@ -160,7 +160,7 @@ class FastSimulation:
             model,
             lambda log_density, weight: -mean(log_density * weight),
             AdamW(model.parameters(), lr=lr, weight_decay=1e-5),
-            Loader(np.arange(len(x)), batch_size, shuffle=True, seed=seed, collate=gather),
+            Loader(range(len(x)), batch_size, shuffle=True, seed=seed, collate=gather),
             callbacks=[ScheduleLR(one_cycle), GradientClip(5.0), StopOnNaN()],
             seed=seed,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +98,10 @@ class JetInputs:
 
         def gather(numbers: Sequence[Any]) -> Batch:
             rows = np.asarray(numbers, np.int64)
-            return (self.take(rows), *(target[rows] for target in targets))
+            arrays = cast("Batch", self.take(rows))
+            return (arrays, *(target[rows] for target in targets))
 
-        jets = np.arange(len(self))
+        jets = range(len(self))  # items are numbers: a batch is gathered at once
         return Loader(jets, batch_size, shuffle=shuffle, seed=seed, collate=gather)
 
 

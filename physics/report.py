@@ -227,12 +227,13 @@ def read_scores(files: Sequence[Path]) -> tuple[dict[str, NDArray[np.float64]], 
             np.zeros(len(table["label"]) + 1, np.int64),
             np.zeros((0, 4)),
             labels=table["label"],
-            label_names=[name.removeprefix("score_") for name in columns],
-            weights=table["weight"] if weight else None,
+            label_names=tuple(name.removeprefix("score_") for name in columns),
+            weights=table["weight"] if weight else np.ones(len(table["label"])),
             observables={"jet_mass": table["jet_mass"]},
         )
         if jets is not None and not (
-            one.label_names == jets.label_names and np.array_equal(one.labels, jets.labels)
+            one.label_names == jets.label_names
+            and np.asarray(one.labels).tolist() == np.asarray(jets.labels).tolist()
         ):
             raise DataError(
                 f"{path} is about other jets than {files[0]}: its classes or labels differ. Tag "

@@ -206,9 +206,9 @@ class Tagger:
         RecipeError
             If there is no such model, or it has no such setting.
         """
-        if isinstance(model, partial):
-            model, settings = model.func, {**model.keywords, **settings}
-        made = model_class(model) if isinstance(model, str) else model
+        made: Any = model_class(model) if isinstance(model, str) else model
+        if isinstance(made, partial):
+            made, settings = made.func, {**made.keywords, **settings}
         names = tuple(label_names) or jets.label_names
         if not names and jets.labels is not None:
             names = tuple(f"class_{i}" for i in range(int(jets.labels.max(initial=1)) + 1))
@@ -304,7 +304,8 @@ class Tagger:
             more than 0.
         """
         labels, weights = self._targets(jets)
-        targets = [labels, weights] + ([] if observer is None else [_column(jets, observer)])
+        targets: list[NDArray[Any]] = [labels, weights]
+        targets += [] if observer is None else [_column(jets, observer)]
         return self.prepare(jets).loader(targets, batch_size, shuffle=shuffle, seed=seed)
 
     def fit(

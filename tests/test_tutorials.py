@@ -28,3 +28,27 @@ def test_segment_a_brain_finds_tissue(tmp_path):
     client.execute()
     text = notebook.cells[-1]["outputs"][0]["text"]
     assert float(text.split(":")[1]) > 0.7  # the tutorial says 0.77
+
+
+@pytest.mark.slow
+def test_tag_top_quarks_arrives_at_a_curve(tmp_path):
+    for library in ("awkward", "sklearn", "matplotlib"):
+        pytest.importorskip(library, reason="needs the extra physics")
+    nbformat = pytest.importorskip("nbformat", reason="needs the extra test")
+    nbclient = pytest.importorskip("nbclient", reason="needs the extra test")
+    from fieldgrad.physics.datasets import made_up_jets
+    from fieldgrad.physics.outputs import write_reference_table
+
+    # Made-up jets in place of Pythia's, which take minutes: the notebook uses what is there.
+    for i, (name, n) in enumerate((("train", 800), ("val", 200), ("test", 400))):
+        jets = made_up_jets(n, seed=i, n_constituents=15)
+        write_reference_table(tmp_path / "jets" / f"{name}.h5", jets)
+    path = next(path for path in TUTORIALS if path.stem.endswith("tag_top_quarks"))
+    notebook = nbformat.read(path, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert float(code[-1]["outputs"][0]["text"].split()[1]) > 0.9
+    assert (tmp_path / "results" / "roc.csv").exists()
