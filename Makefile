@@ -69,7 +69,8 @@ $(INSTALLED): pyproject.toml meson.build $(VENV)/pyvenv.cfg
 	mkdir -p build
 	$(REQUIREMENTS) build-system requires > build/requirements.txt
 	$(RUN)/python -m pip install --quiet -r build/requirements.txt
-	$(RUN)/python -m pip install --quiet --no-build-isolation --editable '.[neuro,physics,physics-parquet,chem,test]'
+	$(RUN)/python -m pip install --quiet --no-build-isolation --editable \
+	  '.[neuro,physics-gen,physics-parquet,chem,test]'
 	touch $@
 
 $(LINTERS): pyproject.toml $(VENV)/pyvenv.cfg

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,146 @@ from fieldgrad.physics.preprocessing import InputGroup, Preprocessing, Variable
 
 Array = NDArray[Any]
 
-__all__ = ["KINEMATIC", "KINEMATIC_NAMES", "kinematic_columns", "kinematic_features"]
+__all__ = [
+    "KINEMATIC",
+    "KINEMATIC_NAMES",
+    "Kinematics",
+    "kinematic_columns",
+    "kinematic_features",
+]
+
+
+class Kinematics:
+    """Columns that follow from the four-vectors alone, each computed once when it is asked for.
+
+    Parameters
+    ----------
+    jets : JetBatch
+        Any jets.
+
+    Notes
+    -----
+    The jet is the sum of its constituents. ``part_deta`` is the distance in pseudorapidity from
+    the jet times the sign of the jet's pseudorapidity, ``part_dphi`` that in azimuth, wrapped.
+
+    Examples
+    --------
+    >>> Kinematics(JetBatch([0, 1], [[5.0, 3.0, 0.0, 4.0]])).column("part_deltaR")
+    array([0.])
+    """
+
+    def __init__(self, jets: JetBatch) -> None:
+        self._jets = jets
+        self._jet_of = jets.jet_of_constituent()
+        self._known: dict[str, Array] = {}
+
+    def column(self, name: str) -> Array:
+        """Compute a column.
+
+        Parameters
+        ----------
+        name : str
+            One of `KINEMATIC_NAMES`.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``part_…`` of shape (n_constituents,), ``jet_…`` of shape (n_jets,), float32 (float64 if
+            the four-vectors are).
+        """
+        return self._exact(name).astype(self._jets.vectors.dtype)
+
+    def _exact(self, name: str) -> Array:
+        """Give the column in float64."""
+        if name not in self._known:
+            self._known[name] = getattr(self, f"_{name}")()
+        return self._known[name]
+
+    def _of_jet(self, name: str) -> Array:
+        """Give a column of the jets for each constituent."""
+        return self._exact(name)[self._jet_of]
+
+    def _component(self, k: int) -> Array:
+        return self._jets.vectors[:, k].astype(np.float64)
+
+    def _part_energy(self) -> Array:
+        return self._component(0)
+
+    def _part_px(self) -> Array:
+        return self._component(1)
+
+    def _part_py(self) -> Array:
+        return self._component(2)
+
+    def _part_pz(self) -> Array:
+        return self._component(3)
+
+    def _part_mask(self) -> Array:
+        return np.ones(len(self._jets.vectors))
+
+    def _part_pt(self) -> Array:
+        return kinematics.pt(self._component(1), self._component(2))
+
+    def _part_eta(self) -> Array:
+        return kinematics.eta(*map(self._component, (1, 2, 3)))
+
+    def _part_phi(self) -> Array:
+        return kinematics.phi(self._component(1), self._component(2))
+
+    def _part_mass(self) -> Array:
+        return kinematics.mass(*map(self._component, range(4)))
+
+    def _part_pt_log(self) -> Array:
+        return _log(self._exact("part_pt"))
+
+    def _part_e_log(self) -> Array:
+        return _log(self._exact("part_energy"))
+
+    def _part_logptrel(self) -> Array:
+        return _log(self._exact("part_pt") / self._of_jet("jet_pt"))
+
+    def _part_logerel(self) -> Array:
+        return _log(self._exact("part_energy") / self._of_jet("jet_energy"))
+
+    def _part_deta(self) -> Array:
+        jet_eta = self._of_jet("jet_eta")
+        return (self._exact("part_eta") - jet_eta) * np.where(jet_eta < 0, -1.0, 1.0)
+
+    def _part_dphi(self) -> Array:
+        return kinematics.delta_phi(self._exact("part_phi"), self._of_jet("jet_phi"))
+
+    def _part_deltaR(self) -> Array:  # the column's name
+        return np.hypot(self._exact("part_deta"), self._exact("part_dphi"))
+
+    def _jet_energy(self) -> Array:
+        return self._momenta[0]
+
+    def _jet_pt(self) -> Array:
+        return kinematics.pt(*self._momenta[1:3])
+
+    def _jet_eta(self) -> Array:
+        return kinematics.eta(*self._momenta[1:])
+
+    def _jet_phi(self) -> Array:
+        return kinematics.phi(*self._momenta[1:3])
+
+    def _jet_mass(self) -> Array:
+        return np.maximum(kinematics.mass(*self._momenta), 0)
+
+    def _jet_nparticles(self) -> Array:
+        return self._jets.counts.astype(np.float64)
+
+    @functools.cached_property
+    def _momenta(self) -> Array:
+        return self._jets.momenta.T
+
+
+# The columns, by the names that the field gives them.
+KINEMATIC_NAMES = frozenset(
+    name[1:]
+    for name in vars(Kinematics)
+    if name.startswith(("_part_", "_jet_")) and name != "_jet_of"
+)
 
 
 def kinematic_columns(jets: JetBatch, names: Sequence[str]) -> dict[str, Array]:
@@ -30,15 +170,10 @@ def kinematic_columns(jets: JetBatch, names: Sequence[str]) -> dict[str, Array]:
     Returns
     -------
     dict of str to numpy.ndarray
-        ``part_…`` of shape (n_constituents,), ``jet_…`` of shape (n_jets,), float32 (float64 if
-        the four-vectors are).
-
-    Notes
-    -----
-    The jet is the sum of its constituents. ``part_deta`` is the distance in pseudorapidity from
-    the jet times the sign of the jet's pseudorapidity, ``part_dphi`` that in azimuth, wrapped.
+        As `Kinematics` computes them.
     """
-    return {name: KINEMATIC_NAMES[name](jets) for name in names}
+    shared = Kinematics(jets)
+    return {name: shared.column(name) for name in names}
 
 
 def kinematic_features(jets: JetBatch) -> JetBatch:
@@ -65,63 +200,10 @@ def kinematic_features(jets: JetBatch) -> JetBatch:
     return jets.replace(features={**jets.features, **kinematic_columns(jets, names)})
 
 
-def _of_constituents(function: Any) -> Any:
-    """Make a column of constituents from those of (E, px, py, pz) and the jets' momenta."""
-
-    def column(jets: JetBatch) -> Array:
-        jet = jets.momenta[jets.jet_of_constituent()].T
-        return function(jets.vectors.astype(np.float64).T, jet).astype(jets.vectors.dtype)
-
-    return column
-
-
-def _of_jets(function: Any) -> Any:
-    def column(jets: JetBatch) -> Array:
-        return np.asarray(function(jets)).astype(jets.vectors.dtype)
-
-    return column
-
-
 def _log(values: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(values)
 
-
-def _deta(p: Array, jet: Array) -> Array:
-    jet_eta = kinematics.eta(*jet[1:])
-    return (kinematics.eta(*p[1:]) - jet_eta) * np.where(jet_eta < 0, -1.0, 1.0)
-
-
-def _dphi(p: Array, jet: Array) -> Array:
-    return kinematics.delta_phi(kinematics.phi(*p[1:3]), kinematics.phi(*jet[1:3]))
-
-
-KINEMATIC_NAMES: Mapping[str, Any] = {
-    "part_pt": _of_constituents(lambda p, jet: kinematics.pt(*p[1:3])),
-    "part_eta": _of_constituents(lambda p, jet: kinematics.eta(*p[1:])),
-    "part_phi": _of_constituents(lambda p, jet: kinematics.phi(*p[1:3])),
-    "part_mass": _of_constituents(lambda p, jet: kinematics.mass(*p)),
-    "part_energy": _of_constituents(lambda p, jet: p[0]),
-    "part_px": _of_constituents(lambda p, jet: p[1]),
-    "part_py": _of_constituents(lambda p, jet: p[2]),
-    "part_pz": _of_constituents(lambda p, jet: p[3]),
-    "part_mask": _of_constituents(lambda p, jet: np.ones_like(p[0])),
-    "part_pt_log": _of_constituents(lambda p, jet: _log(kinematics.pt(*p[1:3]))),
-    "part_e_log": _of_constituents(lambda p, jet: _log(p[0])),
-    "part_logptrel": _of_constituents(
-        lambda p, jet: _log(kinematics.pt(*p[1:3]) / kinematics.pt(*jet[1:3]))
-    ),
-    "part_logerel": _of_constituents(lambda p, jet: _log(p[0] / jet[0])),
-    "part_deta": _of_constituents(_deta),
-    "part_dphi": _of_constituents(_dphi),
-    "part_deltaR": _of_constituents(lambda p, jet: np.hypot(_deta(p, jet), _dphi(p, jet))),
-    "jet_pt": _of_jets(lambda jets: jets.pt),
-    "jet_eta": _of_jets(lambda jets: jets.eta),
-    "jet_phi": _of_jets(lambda jets: jets.phi),
-    "jet_mass": _of_jets(lambda jets: jets.mass),
-    "jet_energy": _of_jets(lambda jets: jets.momenta[:, 0]),
-    "jet_nparticles": _of_jets(lambda jets: jets.counts),
-}
 
 # Constants of the top-tagging configuration of Particle Transformer (its repository,
 # data/TopLandscape/top_kin.yaml).

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fieldgrad.engine.errors import DataError, require
 from fieldgrad.physics.config import GEV_PER_UNIT, DataConfig
 from fieldgrad.physics.expressions import Expression, describe_unknown
-from fieldgrad.physics.features import KINEMATIC_NAMES
+from fieldgrad.physics.features import KINEMATIC_NAMES, Kinematics
 from fieldgrad.physics.functions import is_awkward
 from fieldgrad.physics.jets import COMPONENTS, JetBatch
 from fieldgrad.physics.sources import Source
@@ -183,6 +183,7 @@ class _Table:
     def __init__(self, reader: Reader, source: Source, start: int, stop: int | None) -> None:
         self.reader, self.config, self.source = reader, reader.config, source
         self._vectors: JetBatch | None = None
+        self._kinematics: Kinematics | None = None
         self._rectangle: NDArray[np.bool_] | None = None  # where padded columns are real
         stop = source.n_entries if stop is None else min(stop, source.n_entries)
         self.n = max(stop - start, 0)
@@ -248,7 +249,9 @@ class _Table:
             computed = observables(vectors, [n for n in wanted if n not in known])
             self.columns |= computed  # together, for the steps that they share
             return computed[name]
-        column = KINEMATIC_NAMES[name](vectors)
+        if self._kinematics is None:
+            self._kinematics = Kinematics(vectors)
+        column = self._kinematics.column(name)
         if name.startswith("jet_"):
             return column
         return require("awkward", extra="physics").unflatten(column, vectors.counts)
@@ -327,7 +330,7 @@ class _Table:
         flow.n_selected += int(passed.sum())
         if not passed.all():
             if self._vectors is not None:
-                self._vectors = self._vectors[passed]
+                self._vectors, self._kinematics = self._vectors[passed], None
                 if self._rectangle is not None:
                     self._rectangle = self._rectangle[passed]
             self.columns = {
@@ -367,7 +370,7 @@ class _Table:
                 features[name] = self._flat(name, values, vectors.counts)
         labels, targets = self._labels() if self.reader.truth else (None, {})
         observers = {name: self._per_jet(name, self.get(name)) for name in wanted["observers"]}
-        weights = None
+        weights: Any = None  # ones
         if wanted.get("weights"):
             weights = np.broadcast_to(self.evaluate(self.config.weight), self.n).astype(float)
         names = self.config.labels.names if self.config.labels else ()

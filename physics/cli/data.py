@@ -13,7 +13,7 @@ from rich.table import Table
 from fieldgrad.engine.errors import DataError
 from fieldgrad.physics.jets import JetBatch
 
-__all__ = ["VERBS", "generate", "inspect"]
+__all__ = ["VERBS"]
 
 console = Console()
 

@@ -106,11 +106,11 @@ def test_resampling_while_streaming_balances_the_classes(folder):
     jets = stream.read()
     balance = Reweighting("flat", {"jet_pt": (0.0, 1000.0)}, ("is_qcd", "is_top")).fit(jets)
     loader = JetLoader(stream, 16, identity, reweighting=balance, shuffle=True)
-    drawn = np.concatenate([b.labels for epoch in range(20) for b in loader.iterate(epoch)])
+    drawn = np.concatenate([b.labels for epoch in range(8) for b in loader.iterate(epoch)])
     n_qcd = int((jets.labels == 0).sum())
     assert n_qcd < 0.4 * len(jets)
-    assert abs(drawn.mean() - 0.5) < 0.06
-    assert len(drawn) == pytest.approx(20 * 2 * n_qcd, rel=0.1)
+    assert abs(drawn.mean() - 0.5) < 0.08
+    assert len(drawn) == pytest.approx(8 * 2 * n_qcd, rel=0.1)
 
 
 def test_patterns_that_fit_nothing_are_refused(tmp_path):
@@ -144,16 +144,16 @@ from fieldgrad.physics.streams import JetLoader, JetStream
 from fieldgrad.physics.features import KINEMATIC
 stream = JetStream([sys.argv[1]] * int(sys.argv[2]), DataConfig.from_table(
     {"inputs": {"pf_features": {"length": 64, "vars": list(KINEMATIC.group("features").names)}}}),
-    chunk_size=1000)
-loader = JetLoader(stream, 256, len, shuffle=True, buffer_size=4000)
-assert sum(loader.iterate(0)) == 4000 * int(sys.argv[2])
+    chunk_size=500)
+loader = JetLoader(stream, 256, len, shuffle=True, buffer_size=2000)
+assert sum(loader.iterate(0)) == 2000 * int(sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     path = tmp_path / "many.h5"
-    write_reference_table(path, made_up_jets(4000))
+    write_reference_table(path, made_up_jets(2000))
     peaks = [
         int(subprocess.run([sys.executable, "-c", code, path, str(n)], capture_output=True,
                            text=True, check=True).stdout)
-        for n in (2, 20)
+        for n in (2, 14)
     ]  # fmt: skip
-    assert peaks[1] < peaks[0] + 40_000  # kB; 72,000 more jets would take 170 MB
+    assert peaks[1] < peaks[0] + 20_000  # kB; 24,000 more jets would take 60 MB
