@@ -86,6 +86,11 @@ def describe(data: Any, *, observables: bool = False) -> DataConfig:
     if observables:
         entries = [[name, "auto"] for name in OBSERVABLES]
         table["inputs"]["jet_observables"] = {"vars": entries}
+    if isinstance(data, JetBatch):
+        table["weight"] = "weight"
+        if data.labels is not None and data.label_names:
+            label = {"type": "index", "value": "label", "names": list(data.label_names)}
+            return DataConfig.from_table(table | {"labels": label})
     return DataConfig.from_table(table | _labels(names))
 
 

@@ -98,7 +98,10 @@ class Expression:
         self.text = " ".join(str(text).split())
         self._functions = {**FUNCTIONS, **(functions or {})}
         self._tree = self._parse(str(text))
-        self.names: frozenset[str] = frozenset(self._check(self._tree))
+        try:
+            self.names: frozenset[str] = frozenset(self._check(self._tree))
+        except RecursionError as error:
+            raise DataError(f"formula {self} is nested too deeply; split it.") from error
 
     def __repr__(self) -> str:
         """Show the formula."""

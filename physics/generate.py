@@ -262,22 +262,22 @@ def _blocks(process: str, seed: int, cuts: Cuts, n_workers: int) -> Iterator[Jet
     if n_workers == 1:
         number = 0
         while True:
-            yield _block(process, seed, number, cuts)
+            yield _block(process, seed, number, cuts, _BLOCK)
             number += 1
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        ahead = [pool.submit(_block, process, seed, k, cuts) for k in range(n_workers + 1)]
+        ahead = [pool.submit(_block, process, seed, k, cuts, _BLOCK) for k in range(n_workers + 1)]
         number = len(ahead)
         try:
             while True:
                 yield ahead.pop(0).result()
-                ahead.append(pool.submit(_block, process, seed, number, cuts))
+                ahead.append(pool.submit(_block, process, seed, number, cuts, _BLOCK))
                 number += 1
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _block(process: str, seed: int, number: int, cuts: Cuts) -> JetBatch:
+def _block(process: str, seed: int, number: int, cuts: Cuts, n_events: int) -> JetBatch:
     pythia8 = require("pythia8mc", extra="physics-gen")
     key = (sorted(PROCESSES).index(process), number)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
@@ -290,7 +290,7 @@ def _block(process: str, seed: int, number: int, cuts: Cuts) -> JetBatch:
     for line in (*_COMMON, *PROCESSES[process], *settings):
         pythia.readString(line)
     pythia.init()
-    particles = pythia.nextBatch(_BLOCK).prt
+    particles = pythia.nextBatch(n_events).prt
     counts = _flat_counts(particles)
     flat = {name: np.asarray(_flatten(particles[name])) for name in
             ("id", "status", "daughter1", "daughter2")}  # fmt: skip
@@ -316,7 +316,7 @@ def _block(process: str, seed: int, number: int, cuts: Cuts) -> JetBatch:
                     matched[i], truth[i] = True, partons[0]
         jets, truth = jets[matched], truth[matched]
     columns = dict(zip(("truthE", "truthPX", "truthPY", "truthPZ"), truth.T, strict=True))
-    events = jets.observers["event"] + number * _BLOCK
+    events = jets.observers["event"] + number * n_events
     return jets.replace(observers={"event": events, **columns})
 
 

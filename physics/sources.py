@@ -174,7 +174,7 @@ def open_source(data: Any, tree: str = "") -> Source:
     (3, {'x': array([2.])})
     """
     if isinstance(data, JetBatch):
-        data = data.to_awkward()
+        data = _columns_of(data)
     if is_awkward(data) or isinstance(data, Mapping):
         return _memory(data)
     path = os.fspath(data)
@@ -459,6 +459,16 @@ def _without_options(values: Any) -> Any:
         if "?" in str(values.type) and not ak.any(ak.is_none(values, axis=axis), axis=None):
             values = ak.drop_none(values, axis=axis)
     return values
+
+
+def _columns_of(jets: JetBatch) -> dict[str, Any]:
+    """Give jets as the columns that a file of them would have."""
+    ak = require("awkward", extra="physics")
+    parts = ("part_energy", "part_px", "part_py", "part_pz")
+    flat = {**dict(zip(parts, jets.vectors.T, strict=True)), **jets.features}
+    columns = {name: ak.unflatten(column, jets.counts) for name, column in flat.items()}
+    truth = {} if jets.labels is None else {"label": jets.labels}
+    return {**columns, **jets.observables, **jets.observers, **truth, "weight": jets.weights}
 
 
 def _memory(data: Any) -> Source:

@@ -22,7 +22,7 @@ from fieldgrad.physics.functions import is_awkward
 from fieldgrad.physics.jets import JetBatch, concatenate
 from fieldgrad.physics.reading import CutFlow, Reader
 from fieldgrad.physics.sources import open_source
-from fieldgrad.physics.weights import Reweighting
+from fieldgrad.physics.weights import Reweighting, check_weights
 
 __all__ = ["JetLoader", "JetStream", "find_files", "read_jets"]
 
@@ -206,10 +206,13 @@ class JetStream:
         FileError
             If a file is damaged.
         DataError
-            If the selection drops everything, or the files do not fit the description.
+            If the selection drops everything, the weights of a class sum to nothing, or the files
+            do not fit the description.
         """
         jets = concatenate(iter(self))  # a list would ask for the length, and count first
         _log.info("%s", self.cut_flow)
+        if self.truth:
+            check_weights(jets)
         return jets
 
     def shuffled(self, rng: np.random.Generator, buffer_size: int, size: int) -> Iterator[JetBatch]:

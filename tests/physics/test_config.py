@@ -16,7 +16,7 @@ TOML = """
 selection = "(jet_pt > 500) & (np.abs(jet_eta) < 2.5)"
 vectors = ["part_energy", "part_px", "part_py", "part_pz"]
 observers = ["jet_pt", "jet_eta"]
-weight = "np.where(label_Tbqq, 0.5, -2.0)"
+weight = "np.where(label_Tbqq, 0.5, 2.0)"
 
 [new_variables]
 part_pt_log = "np.log(np.hypot(part_px, part_py))"
@@ -96,7 +96,7 @@ def test_our_toml_has_the_same_entries_and_more(toml_file, columns, jets):
     config = DataConfig.load(toml_file)
     read = read_jets(columns, config)
     assert read.label_names == ("QCD", "top")
-    np.testing.assert_array_equal(np.unique(read.weights), [-2.0, 0.5])
+    np.testing.assert_array_equal(np.unique(read.weights), [0.5, 2.0])
     inputs = config.inputs.fit(read)
     values = inputs.per_jet(read, "observables")
     np.testing.assert_allclose(np.median(values, axis=0), 0, atol=1e-6)
@@ -152,6 +152,8 @@ def test_columns_follow_from_the_four_vectors_where_a_file_has_none(jets):
     values, _ = KINEMATIC.ragged(read, "features")
     assert values.shape == (len(jets.vectors), 7)
     np.testing.assert_allclose(read.observers["jet_pt"], jets.pt, rtol=1e-6)
+    np.testing.assert_array_equal(read.labels, jets.labels)
+    assert read.label_names == jets.label_names
 
 
 def test_custom_labels_are_classes_and_targets(columns, jets):

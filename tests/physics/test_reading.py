@@ -135,6 +135,14 @@ def test_weights_that_are_not_finite_are_named(columns):
         read(columns, weight="np.log(0 * jet_pt - 1)")
 
 
+def test_weights_that_sum_to_nothing_are_refused(columns):
+    with pytest.raises(DataError, match=r"the weights of the 60 jets of class all sum to 0"):
+        read(columns, weight="0 * jet_pt")
+    labels = {"type": "simple", "value": ["label_QCD", "label_Tbqq"]}
+    with pytest.raises(DataError, match=r"class label_Tbqq sum to -\d+ \(\d+ are negative\)"):
+        read(columns, weight="np.where(label_Tbqq, -1., 1.)", labels=labels)
+
+
 @pytest.mark.parametrize(
     ("names", "near", "expected"),
     [
