@@ -310,7 +310,9 @@ class DataConfig:
         """
         return self.selection if training else self.test_time_selection or self.selection
 
-    def names_for(self, *, training: bool, truth: bool = True) -> dict[str, tuple[str, ...]]:
+    def names_for(
+        self, *, training: bool, truth: bool = True, inputs: bool = True
+    ) -> dict[str, tuple[str, ...]]:
         """List what is wanted of each jet, by what it is wanted for.
 
         Parameters
@@ -319,6 +321,8 @@ class DataConfig:
             Whether the jets are for training: with what reweighting and monitoring need.
         truth : bool, default True
             Whether labels and weights are wanted.
+        inputs : bool, default True
+            Whether inputs and observers are wanted.
 
         Returns
         -------
@@ -326,22 +330,22 @@ class DataConfig:
             Names of columns and formulas by purpose: ``inputs``, ``observers``, ``labels``,
             ``weights``, ``vectors``.
         """
-        inputs = [name for group in self.inputs.groups for name in group.names]
-        wanted = {
-            "inputs": tuple(dict.fromkeys(inputs)),
-            "observers": self.observers,
-            "vectors": self.vectors,
-        }
-        if training:
-            reweighting = self.reweighting.names if self.reweighting else ()
-            wanted["observers"] += tuple(n for n in (*self.monitors, *reweighting)
-                                         if n not in self.observers)  # fmt: skip
+        wanted: dict[str, tuple[str, ...]] = {
+            "inputs": (), "observers": (), "vectors": self.vectors
+        }  # fmt: skip
+        if inputs:
+            names = [name for group in self.inputs.groups for name in group.names]
+            beside = [*self.observers]
+            if training:
+                beside += [*self.monitors, *(self.reweighting.names if self.reweighting else ())]
+            wanted |= {"inputs": tuple(dict.fromkeys(names)),
+                       "observers": tuple(dict.fromkeys(beside))}  # fmt: skip
         if truth:
             wanted["labels"] = tuple(self.labels.formulas) if self.labels else ()
             wanted["weights"] = (self.weight,) if self.weight else ()
         return wanted
 
-    def columns_for(self, *, training: bool, truth: bool = True) -> set[str]:
+    def columns_for(self, *, training: bool, truth: bool = True, inputs: bool = True) -> set[str]:
         """Say which columns of the files are needed.
 
         Parameters
@@ -350,13 +354,15 @@ class DataConfig:
             Whether the jets are for training.
         truth : bool, default True
             Whether labels and weights are wanted.
+        inputs : bool, default True
+            Whether inputs and observers are wanted.
 
         Returns
         -------
         set of str
             Names that no formula computes.
         """
-        wanted = self.names_for(training=training, truth=truth)
+        wanted = self.names_for(training=training, truth=truth, inputs=inputs)
         names = {*wanted["inputs"], *wanted["observers"], *wanted.get("labels", ())}
         for text in filter(
             None, (self.cut(training=training), *wanted["vectors"], *wanted.get("weights", ()))

@@ -130,6 +130,8 @@ class Reader:
         Whether to select as for training, and to read what reweighting and monitoring need.
     truth : bool, default True
         Whether to read labels and weights; files to be tagged have none.
+    inputs : bool, default True
+        Whether to read inputs and observers; without them jets are only selected, to be counted.
 
     Attributes
     ----------
@@ -137,12 +139,19 @@ class Reader:
         What the selection let pass so far.
     """
 
-    def __init__(self, config: DataConfig, *, training: bool = True, truth: bool = True) -> None:
+    def __init__(
+        self,
+        config: DataConfig,
+        *,
+        training: bool = True,
+        truth: bool = True,
+        inputs: bool = True,
+    ) -> None:
         self.config = config
-        self.training = training
         self.truth = truth
         self.cut_flow = CutFlow()
-        self._wanted = config.names_for(training=training, truth=truth)
+        self._wanted = config.names_for(training=training, truth=truth, inputs=inputs)
+        self._columns = config.columns_for(training=training, truth=truth, inputs=inputs)
         self._formulas = config.formulas()
         cut = config.cut(training=training)
         self._cuts = Expression(cut, config.functions).cuts() if cut else []
@@ -176,6 +185,25 @@ class Reader:
                 raise
             raise DataError(f"{source.path}: {error}") from error
 
+    def count(self, source: Source, start: int = 0, stop: int | None = None) -> int:
+        """Count the jets of a range of entries that are selected, without reading the others.
+
+        Parameters
+        ----------
+        source : Source
+            An open file.
+        start, stop : int, optional
+            The entries ``start <= i < stop``; all by default.
+
+        Returns
+        -------
+        int
+            Number of jets.
+        """
+        table = _Table(self, source, start, stop)
+        table.select()
+        return table.n
+
 
 class _Table:
     """The columns of one range of entries, on their way to jets."""
@@ -188,12 +216,14 @@ class _Table:
         stop = source.n_entries if stop is None else min(stop, source.n_entries)
         self.n = max(stop - start, 0)
         self.vector_texts = self._find_vectors()
-        names = self.config.columns_for(training=reader.training, truth=reader.truth)
+        of_vectors: set[str] = set()
         for text in self.vector_texts:
-            names |= reader._formulas.columns_for(Expression(text, self.config.functions).names)
-        in_file = {name: self._name_in_file(name) for name in names}
+            of_vectors |= reader._formulas.columns_for(
+                Expression(text, self.config.functions).names
+            )
+        in_file = {name: self._name_in_file(name) for name in reader._columns | of_vectors}
         missing = {name for name, other in in_file.items() if other not in source.names}
-        derived = {name for name in missing if name in _DERIVED and self.vector_texts}
+        derived = {name for name in missing - of_vectors if name in _DERIVED and self.vector_texts}
         set_by_file = self._set_by_file(missing - derived)
         unknown = missing - derived - set_by_file.keys()
         if unknown:

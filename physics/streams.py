@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,12 +21,13 @@ from fieldgrad.physics.config import DataConfig
 from fieldgrad.physics.functions import is_awkward
 from fieldgrad.physics.jets import JetBatch, concatenate
 from fieldgrad.physics.reading import CutFlow, Reader
-from fieldgrad.physics.sources import open_source
+from fieldgrad.physics.sources import Source, open_source
 from fieldgrad.physics.weights import Reweighting, check_weights
 
 __all__ = ["JetLoader", "JetStream", "find_files", "read_jets"]
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 # First numbers of the spawn keys: the order of pieces and the mixing are different streams.
 _ORDER, _MIX = 0, 1
@@ -150,19 +151,14 @@ class JetStream:
         self.skipped[str(item)] = str(error)
 
     def __len__(self) -> int:
-        """Give the number of selected jets; the first call reads what the selection needs."""
+        """Give the number of selected jets; with a selection, the first call reads for it."""
         if self._count is None:
             if not self.config.cut(training=self.training) and not self.skipped:
                 self._count = sum(piece.stop - piece.start for piece in self._pieces)
             else:
-                bare = DataConfig.from_table(
-                    {k: v for k, v in self.config.table.items()
-                     if k not in ("inputs", "labels", "weights", "weight", "observers",
-                                  "monitor_variables")},
-                    self.config.functions,
-                )  # fmt: skip
-                reader = Reader(bare, training=self.training, truth=False)
-                self._count = sum(len(jets) for jets in self._read(self._pieces, reader))
+                reader = Reader(self.config, training=self.training, truth=False, inputs=False)
+                counts = (self._from_piece(piece, reader.count) for piece in self._pieces)
+                self._count = sum(count or 0 for count in counts)
         return self._count
 
     def __iter__(self) -> Iterator[JetBatch]:
@@ -180,18 +176,23 @@ class JetStream:
 
     def _read(self, pieces: Sequence[_Piece], reader: Reader) -> Iterator[JetBatch]:
         for piece in pieces:
-            if str(piece.data) in self.skipped:
-                continue
-            try:
-                with open_source(piece.data, self.config.treename) as source:
-                    jets = reader.read(source, piece.start, piece.stop)
-            except FileError as error:
-                self._skip(piece.data, error)
-                continue
-            if piece.label is not None:
+            jets = self._from_piece(piece, reader.read)
+            if jets is not None and piece.label is not None:
                 labels = np.full(len(jets), piece.label)
                 jets = jets.replace(labels=labels, label_names=self.label_names)
-            yield jets
+            if jets is not None:
+                yield jets
+
+    def _from_piece(self, piece: _Piece, take: Callable[[Source, int, int], _T]) -> _T | None:
+        """Open a piece's file and take something from it; None if the file was left out."""
+        if self.skipped and str(piece.data) in self.skipped:
+            return None
+        try:
+            with open_source(piece.data, self.config.treename) as source:
+                return take(source, piece.start, piece.stop)
+        except FileError as error:
+            self._skip(piece.data, error)
+            return None
 
     def read(self) -> JetBatch:
         """Read all jets into memory.
