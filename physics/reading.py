@@ -149,6 +149,7 @@ class Reader:
     ) -> None:
         self.config = config
         self.truth = truth
+        self.inputs = inputs
         self.cut_flow = CutFlow()
         self._wanted = config.names_for(training=training, truth=truth, inputs=inputs)
         self._columns = config.columns_for(training=training, truth=truth, inputs=inputs)
@@ -221,6 +222,9 @@ class _Table:
             of_vectors |= reader._formulas.columns_for(
                 Expression(text, self.config.functions).names
             )
+        lacking = {n for n in reader._columns if self._name_in_file(n) not in source.names}
+        if not reader.inputs and not lacking & _DERIVED:
+            of_vectors = set()  # jets are only counted, and nothing is derived for that
         in_file = {name: self._name_in_file(name) for name in reader._columns | of_vectors}
         missing = {name for name, other in in_file.items() if other not in source.names}
         derived = {name for name in missing - of_vectors if name in _DERIVED and self.vector_texts}

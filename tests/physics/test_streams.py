@@ -113,6 +113,13 @@ def test_resampling_while_streaming_balances_the_classes(folder):
     assert len(drawn) == pytest.approx(8 * 2 * n_qcd, rel=0.1)
 
 
+def test_jets_are_counted_by_their_selection(folder):
+    for cut in ("ttv == 1", "jet_pt > 600", "(jet_mass > 20) & (ttv < 2)"):
+        stream = JetStream(str(folder / "*.h5"), DataConfig.from_table({"selection": cut}))
+        assert 0 < len(stream) < 150
+        assert len(stream) == len(stream.read())
+
+
 def test_patterns_that_fit_nothing_are_refused(tmp_path):
     with pytest.raises(FileError, match="fits no file"):
         find_files(str(tmp_path / "*.root"))
