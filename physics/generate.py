@@ -6,6 +6,7 @@ on the seed and the settings alone, not on the number of workers.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import multiprocessing
@@ -223,14 +224,14 @@ def generate_dataset(
         )
     parts: list[list[JetBatch]] = [[], [], []]
     for name in processes:
-        jets = generate(
-            name, n_jets, seed=seed, cuts=cuts, n_workers=n_workers,
-            progress=None if progress is None else lambda i, n, name=name: progress(name, i, n),
-        )  # fmt: skip
+        report = None if progress is None else functools.partial(progress, name)
+        jets = generate(name, n_jets, seed=seed, cuts=cuts, n_workers=n_workers, progress=report)
         event = jets.observers["event"]
-        ends = np.round(np.cumsum(fractions) * n_jets).astype(int)
         # An event's second jet follows its first into the same file.
-        ends = [np.searchsorted(event, event[end - 1], side="right") if end else 0 for end in ends]
+        ends = [
+            int(np.searchsorted(event, event[end - 1], side="right")) if end else 0
+            for end in np.round(np.cumsum(fractions) * n_jets).astype(int)
+        ]
         for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True):
             part.append(jets[start:end])
     counts = {}
