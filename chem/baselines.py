@@ -16,8 +16,6 @@ from fieldgrad.engine.errors import require
 
 __all__ = ["mean_predictions", "random_forest_predictions"]
 
-N_TREES = 300
-
 
 def mean_predictions(labels: NDArray[Any], n_molecules: int) -> NDArray[np.float64]:
     """Predict the mean training label of each task for every molecule.
@@ -45,7 +43,7 @@ def random_forest_predictions(
     test: NDArray[Any],
     task: str,
     *,
-    n_trees: int = N_TREES,
+    n_trees: int = 300,
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """Grow a random forest for each task and predict.

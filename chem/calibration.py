@@ -123,7 +123,13 @@ class Calibration:
         return width[None] if std is None else width * std
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give all arrays by name, for a file."""
+        """Give all arrays by name, for a file.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For `from_arrays`.
+        """
         return {"scale": self.scale, "scores": self.scores, "counts": self.counts}
 
     @classmethod
@@ -189,7 +195,13 @@ class PlattScaling:
         return 1 / (1 + np.exp(-np.clip(self.slope * logits + self.offset, -500, 500)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give both arrays by name, for a file."""
+        """Give both arrays by name, for a file.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For `from_arrays`.
+        """
         return {"slope": self.slope, "offset": self.offset}
 
     @classmethod

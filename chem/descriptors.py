@@ -61,7 +61,7 @@ def describe(molecules: Sequence[Any], kind: str) -> NDArray[Any]:
     Returns
     -------
     ndarray of shape (n_molecules, n_descriptors)
-        float64, NaN where a descriptor does not exist for a molecule; Morgan counts are uint8.
+        In float64, NaN where a descriptor does not exist; Morgan counts in uint8.
 
     References
     ----------
@@ -131,7 +131,13 @@ class Scaler:
         return np.clip(np.nan_to_num(x, nan=0.0), -5, 5).astype(np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give both arrays by name, for a file."""
+        """Give both arrays by name, for a file.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For `from_arrays`.
+        """
         return {"mean": self.mean, "scale": self.scale}
 
     @classmethod

@@ -221,7 +221,13 @@ class Predictor:
         return self
 
     def kinds(self) -> tuple[str, ...]:
-        """Give the kinds of descriptors that the network needs, for a `Featurizer`."""
+        """Give the kinds of descriptors that the network needs.
+
+        Returns
+        -------
+        tuple of str
+            For a `Featurizer`; none, or one.
+        """
         return () if self.descriptors == "none" else (self.descriptors,)
 
     def fit_molecules(

@@ -256,10 +256,9 @@ def _scaffolds(panel: Any, evaluation: Evaluation, i: int, other: Floats | None)
     names = [f"{_short(r['scaffold'])}  ({r['n_molecules']})" for r in rows]
     panel.barh(names, [r[f"{target}_mae"] for r in rows], color=_MODEL, height=0.7)
     known = np.abs(evaluation.labels[:, i] - evaluation.values[:, i])
-    panel.axvline(np.nanmean(known), color=_IDEAL, linewidth=1, label="mean of all molecules")
-    panel.set_xlabel("mean absolute error (molecules)")
+    panel.axvline(np.nanmean(known), color=_IDEAL, linewidth=1)
+    panel.set_xlabel("mean absolute error (line: all molecules)")
     panel.tick_params(axis="y", labelsize=7)
-    panel.legend(frameon=False, fontsize=8)
 
 
 def _short(scaffold: str) -> str:

@@ -90,9 +90,9 @@ class Table:
     def rows(self) -> Iterator[Row]:
         """Give the rows one by one.
 
-        Yields
-        ------
-        list of str
+        Returns
+        -------
+        iterator of list of str
             As many values as there are columns; an empty text where a value is missing.
 
         Raises
