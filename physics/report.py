@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -164,10 +165,13 @@ def draw(
             signal=names[signal],
             background=names[background],
         )
-        plots.plot_sculpting(
-            {name: sculpting(truth, against[name], mass, w) for name in chosen},
-            out / f"mass{tail}{suffix}",
-        )
+        carved = {}
+        for name in chosen:
+            # Of few jets it may be that no background passes, and then there is nothing to draw.
+            with contextlib.suppress(DataError):
+                carved[name] = sculpting(truth, against[name], mass, w)
+        if carved:
+            plots.plot_sculpting(carved, out / f"mass{tail}{suffix}")
     first = signals[0]
     for i, name in enumerate(chosen):
         tail = f"_{i + 1}" if len(chosen) > 1 else ""

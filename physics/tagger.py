@@ -596,8 +596,9 @@ def _column(jets: JetBatch, name: str) -> NDArray[np.float32]:
         return jets.mass.astype(np.float32)
     columns = {**jets.observables, **jets.observers}
     if name not in columns:
+        known = ["mass", *columns]
         raise DataError(
-            f"Tagger: the jets have no observer {name!r}{suggest(name, columns) or '.'} They have "
-            f"mass{''.join(f', {known}' for known in columns)}."
+            f"Tagger: the jets have no observer {name!r}{suggest(name, known) or '.'} They have "
+            f"{', '.join(known)}."
         )
     return np.asarray(columns[name], np.float32)

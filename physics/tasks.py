@@ -162,7 +162,10 @@ def train_tagger(
     )
     if calibrate and watching.labels is not None:
         logits = tagger.logits(watching)
-        tagger.temperature = fit_temperature(logits, watching.labels, watching.weights)
+        try:
+            tagger.temperature = fit_temperature(logits, watching.labels, watching.weights)
+        except DataError as error:  # few jets, all of them classified rightly
+            log.info("the probabilities are left as they are: %s", error)
         tagger.save(run_dir / "model.safetensors")
     tagger.preprocessing.write_cmssw(
         run_dir / "preprocess.json", [f"score_{name}" for name in tagger.label_names]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
@@ -42,6 +43,8 @@ def test_tag_top_quarks_arrives_at_a_curve(tmp_path):
     # Made-up jets in place of Pythia's, which take minutes: the notebook uses what is there.
     for i, (name, n) in enumerate((("train", 800), ("val", 200), ("test", 400))):
         jets = made_up_jets(n, seed=i, n_constituents=15)
+        wrong = np.random.default_rng(i).random(n) < 0.1  # or they were too easy
+        jets = jets.replace(labels=np.where(wrong, 1 - jets.labels, jets.labels))
         write_reference_table(tmp_path / "jets" / f"{name}.h5", jets)
     path = next(path for path in TUTORIALS if path.stem.endswith("tag_top_quarks"))
     notebook = nbformat.read(path, as_version=4)
@@ -50,5 +53,5 @@ def test_tag_top_quarks_arrives_at_a_curve(tmp_path):
     )
     client.execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert float(code[-1]["outputs"][0]["text"].split()[1]) > 0.9
+    assert float(code[-1]["outputs"][0]["text"].split()[1]) > 0.75
     assert (tmp_path / "results" / "roc.csv").exists()

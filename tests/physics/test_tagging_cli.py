@@ -27,7 +27,11 @@ def folder(tmp_path_factory):
     """Made-up jets in three files, and a short training on them."""
     place = tmp_path_factory.mktemp("jets")
     for i, (name, n) in enumerate((("train", 600), ("val", 200), ("test", 300))):
-        write_reference_table(place / f"{name}.h5", made_up_jets(n, seed=i, n_constituents=12))
+        jets = made_up_jets(n, seed=i, n_constituents=12)
+        # Made-up jets are too easy: some background has to pass.
+        wrong = np.random.default_rng(i).random(n) < 0.1
+        jets = jets.replace(labels=np.where(wrong, 1 - jets.labels, jets.labels))
+        write_reference_table(place / f"{name}.h5", jets)
     files = [f"--{key}={place / name}.h5" for key, name in
              (("train", "train"), ("valid", "val"), ("test", "test"))]  # fmt: skip
     result = physics(
@@ -47,7 +51,7 @@ def test_training_prints_trees_and_cuts_beside_the_network(folder):
     assert [row["tagger"] for row in found["taggers"]] == [
         "PFN", "trees on 10 observables", "mass alone",
     ]  # fmt: skip
-    assert found["taggers"][0]["auc"] > 0.8
+    assert found["taggers"][0]["auc"] > 0.7
     for name in ("roc", "scores", "mass", "reliability", "training"):
         assert (run / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         with open(run / f"{name}.csv") as file:
