@@ -42,6 +42,9 @@ def train(
     base_features: Annotated[int, typer.Option(help="Channels of the finest stage.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of split, weights and patches.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show it in the browser, with knobs to turn.")
+    ] = False,
 ) -> None:
     """Train a segmentation network on your own labeled images (nnU-Net's folder layout)."""
     from fieldgrad.neuro.datasets import open_dataset
@@ -55,7 +58,7 @@ def train(
         "seed": seed,
     }
     recipe = Recipe(find_field("neuro"), "train_on_dataset", "", settings, "fieldgrad neuro train")
-    carry_out(recipe, out or Path("runs") / dataset.resolve().name, resume=resume)
+    carry_out(recipe, out or Path("runs") / dataset.resolve().name, resume=resume, live=live)
 
 
 @app.command()

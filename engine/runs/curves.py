@@ -61,7 +61,7 @@ def _losses(steps: Sequence[dict[str, Any]], checks: Sequence[dict[str, Any]]) -
     """Draw the loss of steps, its running mean, and that of validations."""
     raw = _curve("steps", steps, "loss", faint=True)
     mean, weight, smooth = 0.0, 0.0, []
-    share = 1 - math.exp(-1 / max(len(raw.y) / 30, 1))  # over a thirtieth of the run
+    share = 1 - math.exp(-1 / max(len(raw.y) / 60, 1))  # over a sixtieth of the run
     for value in raw.y:
         mean, weight = mean + share * (value - mean), weight + share * (1 - weight)
         smooth.append(mean / weight)

@@ -6,9 +6,11 @@ the run goes on. It listens on 127.0.0.1 only, answers only who knows its token,
 it has sent itself: a page of another origin, or one that reaches it under another name, is refused.
 """
 
+import os
 import secrets
 import shutil
 import socket
+import sys
 import threading
 import time
 import webbrowser
@@ -241,6 +243,13 @@ class Server:
         self._thread.join(10)
 
 
+def _has_windows() -> bool:
+    """Tell whether a browser with windows can open; one in the terminal would hide the training."""
+    if sys.platform != "linux":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def serve(folder: Path, *, port: int = 0, open_browser: bool = False) -> Server:
     """Start the server of a run's page in a thread of its own.
 
@@ -251,7 +260,7 @@ def serve(folder: Path, *, port: int = 0, open_browser: bool = False) -> Server:
     port : int, default 0
         Where to listen on 127.0.0.1; 0 takes a free port.
     open_browser : bool, default False
-        Open the page.
+        Open the page, where there are windows.
 
     Returns
     -------
@@ -283,6 +292,6 @@ def serve(folder: Path, *, port: int = 0, open_browser: bool = False) -> Server:
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     url = f"http://127.0.0.1:{port}/?token={token}"
-    if open_browser:
+    if open_browser and _has_windows():
         webbrowser.open(url)
     return Server(url, server, thread)

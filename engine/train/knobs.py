@@ -434,7 +434,7 @@ def gather(learner: "Learner") -> dict[str, Knob]:
     Parameters
     ----------
     learner : Learner
-        The learner, its callbacks, loss and data set are asked.
+        The learner, its callbacks, loss, loader and data set are asked.
 
     Returns
     -------
@@ -442,7 +442,8 @@ def gather(learner: "Learner") -> dict[str, Knob]:
         By name; a callback's knob takes the place of the learner's own of the same name.
     """
     table = learner.own_knobs()
-    for owner in (learner.loss_function, learner.train.dataset, *learner.callbacks):
+    data = getattr(learner.train, "dataset", None)
+    for owner in (learner.loss_function, learner.train, data, *learner.callbacks):
         offered = getattr(owner, "knobs", None)
         if callable(offered):
             table |= offered()

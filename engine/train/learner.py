@@ -412,7 +412,8 @@ class Learner:
 
     def _batches(self) -> Generator[Batch, None, None]:
         """Give the rest of the epoch's batches, begun anew when they are to be made differently."""
-        while self.batch_index < len(self.train):
+        self.remake_batches = True
+        while self.remake_batches:
             self.remake_batches = False
             batches = self.train.iterate(self.epoch, self.batch_index)
             try:

@@ -128,6 +128,26 @@ def test_augmentation_changes_with_the_next_batch_whatever_was_made_ahead(n_work
     assert max(spreads[:3]) < 10 < 100 < min(spreads[3:])
 
 
+def test_a_loader_of_ones_own_needs_no_data_set_and_may_end_early():
+    class Stream:
+        """Batches from elsewhere; its length is an estimate."""
+
+        def __init__(self, loader):
+            self.loader = loader
+
+        def __len__(self):
+            return 9
+
+        def iterate(self, epoch, start_batch=0):
+            return iter(list(self.loader.iterate(epoch, start_batch)))
+
+    learner = make(At(s3=turn(lr=0.5)))
+    learner.train = Stream(learner.train)
+    learner.fit("2 epochs")
+    assert learner.step == 12
+    assert learner.optimizer.lr == 0.5
+
+
 def test_pause_stands_still_and_takes_no_time(tmp_path):
     learner = make(At(s3=do("pause")), run_dir=tmp_path)
     thread = threading.Thread(target=learner.fit, args=("2 epochs",))

@@ -163,6 +163,28 @@ def test_knobs_of_a_run_that_does_not_train(moons):
     refused("no action 'paus'; did you mean 'pause'", "knobs", "runs/two", "paus")
 
 
+def test_a_live_run_opens_its_page_and_trains(moons, monkeypatch):
+    for library in ("starlette", "uvicorn", "psutil"):
+        pytest.importorskip(library, reason="the extra live is not installed")
+    opened = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    result = call("run", "moons/two", "--live")
+    assert result.exit_code == 0, result.output
+    [url] = opened
+    assert url.startswith("http://127.0.0.1:")
+    assert f"The run is shown at {url}" in result.output
+    assert Run("runs/two").status()["state"] == "finished"
+    refused("already holds a run", "run", "moons/two", "--live", "--out", "runs/two")
+
+
+def test_without_the_extra_a_live_run_says_what_to_install(moons, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    refused('pip install "fieldgrad[live]"', "run", "moons/two", "--live")
+    assert "uvicorn" in call("run", "moons/two", "--live").output
+    good("run", "moons/two", "--out", "elsewhere")
+
+
 def test_a_sweep_runs_every_combination_and_goes_on(moons):
     command = (
         "sweep",
