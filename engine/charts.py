@@ -59,6 +59,7 @@ def chart(
     log_x: bool = False,
     log_y: bool = False,
     marks: Sequence[tuple[float, str]] = (),
+    x_names: Sequence[str] = (),
     width: int = 640,
     height: int = 300,
 ) -> str:
@@ -74,6 +75,8 @@ def chart(
         Logarithmic axes; points that are not positive are left out.
     marks : sequence of (float, str), optional
         Vertical lines: where, and what is written beside each.
+    x_names : sequence of str, optional
+        What stands at x = 0, 1, …, where x counts things instead of measuring.
     width, height : int, default 640 and 300
         Size in units of the image, which scales with its surroundings.
 
@@ -91,7 +94,10 @@ def chart(
     points = [(curve, *_points(curve, log_x, log_y)) for curve in curves]
     xs = np.concatenate([x for _, x, _ in points] or [np.zeros(0)])
     ys = np.concatenate([y for _, _, y in points] or [np.zeros(0)])
-    low_x, high_x, to_x = _axis(xs, log_x, _LEFT, width - _RIGHT, pad=0.0)
+    if x_names:
+        xs = np.array([-0.5, len(x_names) - 0.5])
+    dots = any(not curve.lines for curve in curves) and not x_names
+    low_x, high_x, to_x = _axis(xs, log_x, _LEFT, width - _RIGHT, pad=0.03 * dots)
     low_y, high_y, to_y = _axis(ys, log_y, height - _BOTTOM, _TOP, pad=0.06)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" class="chart" '
@@ -105,7 +111,8 @@ def chart(
             f'stroke="currentColor" opacity=".13"/><text x="{_LEFT - 7}" y="{up + 4:.1f}" '
             f'text-anchor="end" fill="currentColor" opacity=".75">{text}</text>'
         )
-    for value, text in _ticks(low_x, high_x, log_x):
+    named = [(float(k), escape(name)) for k, name in enumerate(x_names)]
+    for value, text in named or _ticks(low_x, high_x, log_x):
         at = to_x(value)
         parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{height - _BOTTOM}" '

@@ -35,7 +35,7 @@ class Trial:
     folder : Path
         Of its run.
     state : str
-        State of the run, "waiting" before it.
+        State of the run, "begins" before it.
     value : float
         What is compared; NaN without one.
     """
@@ -43,7 +43,7 @@ class Trial:
     number: int
     settings: dict[str, str]
     folder: Path
-    state: str = "waiting"
+    state: str = "begins"
     value: float = math.nan
 
     def overrides(self) -> list[str]:
@@ -257,17 +257,16 @@ class Sweep:
     def _chart(self, key: str, done: Sequence[Trial]) -> str:
         choices = self.grid[key]
         numbers = [_number(choice) for choice in choices]
-        if any(math.isnan(number) for number in numbers):
+        named = any(math.isnan(number) for number in numbers)
+        if named:
             numbers = [float(k) for k in range(len(choices))]
         at = dict(zip(choices, numbers, strict=True))
-        log = min(numbers) > 0 and max(numbers) >= 20 * min(numbers)
+        log = not named and min(numbers) > 0 and max(numbers) >= 20 * min(numbers)
         x = [at[trial.settings[key]] for trial in done]
         curve = Curve(self.metric, x, [trial.value for trial in done], dots=True, lines=False)
-        marks = [] if log or numbers != list(range(len(choices))) else list(zip(x, [
-            trial.settings[key] for trial in done], strict=True))  # fmt: skip
         return chart(
             [curve], x_label=key, y_label=self.metric, title=f"{self.metric} by {key}", log_x=log,
-            marks=sorted(set(marks)),
+            x_names=choices if named else (),
         )  # fmt: skip
 
     def _add(self, settings: dict[str, str]) -> Trial:
