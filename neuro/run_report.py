@@ -88,9 +88,9 @@ def report_sections(run_dir: Path) -> list[Section]:
         sections.append(_cases(_rows(evaluation)))
     elif (run_dir / "data.json").exists():
         text = (
-            "The cases held back have not been evaluated yet. fieldgrad neuro evaluate does so, with "
-            "whole images; the Dice below is over the middle patches of these cases, without an "
-            "interval."
+            "The cases held back have not been evaluated yet. fieldgrad neuro evaluate does so, "
+            "with whole images; the Dice below is over the middle patches of these cases, without "
+            "an interval."
         )
         sections.append(Section("Agreement with the manual labels", text))
     if (run_dir / "segmentation.nii.gz").exists() and (run_dir / "dice.tsv").exists():
