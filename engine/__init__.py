@@ -253,6 +253,7 @@ from fieldgrad.engine.ops.norm import (
     local_response_norm,
     rms_norm,
 )
+from fieldgrad.engine.ops.pairs import pair_product, pair_sum
 from fieldgrad.engine.ops.pool import (
     adaptive_max_pool,
     adaptive_max_pool_with_indices,
@@ -558,6 +559,8 @@ __all__ = [
     "optim",
     "overlap_sums",
     "pad",
+    "pair_product",
+    "pair_sum",
     "pairwise_distance",
     "pdist",
     "permute_dims",

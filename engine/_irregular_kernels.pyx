@@ -34,6 +34,10 @@ cdef extern from "kernels/kernels.h" nogil:
                              ptrdiff_t) noexcept nogil
         ptrdiff_t (*gather)(const void *, ptrdiff_t, const ptrdiff_t *, ptrdiff_t, int, void *,
                             ptrdiff_t) noexcept nogil
+        ptrdiff_t (*pair_sum)(int, int, const void *, const void *, const ptrdiff_t *, void *,
+                              ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        ptrdiff_t (*pair_product)(int, int, const void *, const void *, const ptrdiff_t *, void *,
+                                  ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*cdist)(int, int, const void *, const void *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                       ptrdiff_t) noexcept nogil
         void (*knn)(int, const void *, const uint8_t *, int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
@@ -161,6 +165,29 @@ def gather(cnp.ndarray x, index, *, bint skip_missing=False):
             at = ", ".join(map(str, np.unravel_index(outside, np.shape(rows))))
             raise IndexError(f"gather: index[{at}] = {rows.flat[outside]}; expected 0 to {n_x - 1}, "
                              f"for x has {n_x} rows. Repair the index.")
+    return out
+
+
+def pair_messages(str kind, cnp.ndarray a, cnp.ndarray b, pairs, *, bint antisymmetric=False):
+    """The sum (row, …) over pairs (2, pair) of a (row, …) times b (pair, …), or the product
+    (pair, …) of a and b (row, …)."""
+    cdef cnp.ndarray ends = integers(f"pair_{kind}: pairs", pairs)
+    cdef cnp.ndarray first = dense(f"pair_{kind}", a), second = dense(f"pair_{kind}", b), out
+    cdef ptrdiff_t n_pairs = cnp.PyArray_DIM(ends, 1), n_rows = cnp.PyArray_DIM(first, 0)
+    cdef ptrdiff_t features = 1, outside
+    cdef bint f64 = is_f64(first), is_sum = kind == "sum"
+    cdef int sign = -1 if antisymmetric else 1
+    for length in np.shape(a)[1:]:
+        features *= length
+    out = empty((n_rows if is_sum else n_pairs, *np.shape(a)[1:]), first.dtype)
+    with nogil:
+        outside = (kernels.pair_sum if is_sum else kernels.pair_product)(
+            f64, sign, cnp.PyArray_DATA(first), cnp.PyArray_DATA(second),
+            <ptrdiff_t *>cnp.PyArray_DATA(ends), cnp.PyArray_DATA(out), n_pairs, n_rows, features)
+    if outside >= 0:
+        raise IndexError(f"pair_{kind}: pairs[{outside // n_pairs}, {outside % n_pairs}] = "
+                         f"{ends.flat[outside]}; expected 0 to {n_rows - 1}, for there are {n_rows} "
+                         "rows. Repair the pairs.")
     return out
 
 

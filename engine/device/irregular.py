@@ -23,6 +23,8 @@ KERNELS: Table = {
     },
     "segment_pick": _irregular_kernels.segment_pick,
     "segment_unpick": _irregular_kernels.segment_unpick,
+    "pair_sum": functools.partial(_irregular_kernels.pair_messages, "sum"),
+    "pair_product": functools.partial(_irregular_kernels.pair_messages, "product"),
     "cdist": _irregular_kernels.cdist,
     "knn": _irregular_kernels.knn,
     "gru": _gru,

@@ -83,6 +83,11 @@ typedef struct {
   K(void, segment_pick, (int f64, int back, void *x, const void *index, void *rows, ptrdiff_t n, ptrdiff_t features, ptrdiff_t n_x)) \
   /* out[i] = row index[i] of x (n_x rows), zeros for -1; -1, or the first index out of range */ \
   K(ptrdiff_t, gather, (const void *x, ptrdiff_t n_x, const ptrdiff_t *index, ptrdiff_t n, int skip_missing, void *out, ptrdiff_t row_bytes)) \
+  /* out[i] += x[j] w[p], out[j] += sign x[i] w[p] for each pair p = (i, j) of rows of x, from zeros; \
+   * the product: out[p] = a[i] b[j] + sign a[j] b[i]. pairs: every i, then every j. They return -1, \
+   * or the first place in pairs that is out of range */ \
+  K(ptrdiff_t, pair_sum, (int f64, int sign, const void *x, const void *w, const ptrdiff_t *pairs, void *out, ptrdiff_t n_pairs, ptrdiff_t n_rows, ptrdiff_t features)) \
+  K(ptrdiff_t, pair_product, (int f64, int sign, const void *a, const void *b, const ptrdiff_t *pairs, void *out, ptrdiff_t n_pairs, ptrdiff_t n_rows, ptrdiff_t features)) \
   /* out (batch, n, m): distances, or their squares, of x (batch, n, dims) to y (batch, m, dims) */ \
   K(void, cdist, (int f64, int squared, const void *x, const void *y, void *out, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t m, ptrdiff_t dims)) \
   /* index (batch, n, k): the nearest among the points of x (batch, n, dims) whose mask (NULL: all) \

@@ -26,6 +26,7 @@ scans         cumsum, cumprod, linear_scan, cummax, diff, …
 statistics    quantile, cov, trapezoid, gradient, bincount, …
 segment       sums, means, maxima and softmax over rows that share an id
 neighbors     cdist, knn
+pairs         sums and products along undirected pairs of rows
 distances     normalize, cosine_similarity, pdist
 linalg        products, einsum, factorizations, equations, norms
 fft           discrete Fourier transforms

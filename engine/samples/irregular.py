@@ -13,6 +13,8 @@ __all__ = [
     "gathers",
     "memory_sequences",
     "missing_segments",
+    "pair_products",
+    "pair_sums",
     "point_clouds",
     "point_pairs",
     "segment_picks",
@@ -81,6 +83,31 @@ def segment_unpicks(rng: np.random.Generator) -> Iterator[Sample]:
     """Values of segments, and a row of its own, or none, for each."""
     for shape, index in _picks(rng):
         yield (rng.normal(size=index.shape), index), {"n_rows": shape[0]}
+
+
+# Shape of the rows, number of pairs: none of a kind, many features.
+PAIRS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((4, 3), 7),
+    ((3,), 5),
+    ((5, 2, 2), 4),
+    ((3, 19), 6),
+    ((3, 2), 0),
+    ((4, 0), 3),
+)
+
+
+def pair_sums(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows, weights of pairs, and the pairs, also of a row with itself."""
+    for shape, n in PAIRS:
+        for antisymmetric in (False, True):
+            x, w = rng.normal(size=shape), rng.normal(size=(n, *shape[1:]))
+            yield (x, w, rng.integers(0, shape[0], (2, n))), {"antisymmetric": antisymmetric}
+
+
+def pair_products(rng: np.random.Generator) -> Iterator[Sample]:
+    """Rows twice, and pairs of them."""
+    for (x, _, pairs), attributes in pair_sums(rng):
+        yield (x, rng.normal(size=x.shape), pairs), attributes
 
 
 def point_pairs(rng: np.random.Generator) -> Iterator[Sample]:

@@ -14,6 +14,8 @@ __all__ = [
     "gru",
     "knn",
     "lstm",
+    "pair_product",
+    "pair_sum",
     "segment",
     "segment_pick",
     "segment_softmax",
@@ -62,6 +64,26 @@ def segment_unpick(g: Shape, index: Shape, *, n_rows: int) -> Shape:
     if not g or g != index:
         raise ShapeError(f"segment_unpick: g has shape {g}, index has {index}; expected equal.")
     return (n_rows, *g[1:])
+
+
+def pair_sum(x: Shape, w: Shape, pairs: Shape, **_: Any) -> Shape:
+    """x's shape, if there is a row of w for every pair."""
+    if not x or not w or x[1:] != w[1:] or pairs != (2, w[0]):
+        raise ShapeError(
+            f"pair_sum: x has shape {x}, w {w} and pairs {pairs}; expected (row, …), (pair, …) "
+            "with equal features, and (2, pair)."
+        )
+    return x
+
+
+def pair_product(a: Shape, b: Shape, pairs: Shape, **_: Any) -> Shape:
+    """A row for every pair."""
+    if not a or a != b or len(pairs) != 2 or pairs[0] != 2:
+        raise ShapeError(
+            f"pair_product: a has shape {a}, b {b} and pairs {pairs}; expected (row, …) twice, and "
+            "(2, pair)."
+        )
+    return (pairs[1], *a[1:])
 
 
 def cdist(x: Shape, y: Shape, **_: Any) -> Shape:

@@ -106,7 +106,21 @@ def _lstm_row(x, h, c, weight):
     return [special.expit(o) * np.tanh(c), c]
 
 
+def _pair_sum(x, w, pairs, antisymmetric=False):
+    out = np.zeros(x.shape)
+    np.add.at(out, pairs[0], x[pairs[1]] * w)
+    np.add.at(out, pairs[1], x[pairs[0]] * (-w if antisymmetric else w))
+    return out
+
+
+def _pair_product(a, b, pairs, antisymmetric=False):
+    i, j = pairs
+    return a[i] * b[j] + (-1 if antisymmetric else 1) * a[j] * b[i]
+
+
 REFERENCES = {
+    "pair_sum": _pair_sum,
+    "pair_product": _pair_product,
     "gru": _recurrent(_gru_row),
     "lstm": _recurrent(_lstm_row),
     "cdist": _cdist,
