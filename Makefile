@@ -59,7 +59,7 @@ conformance: .bench-venv/installed
 	$(BENCH)/python -m pip install --quiet torch==2.13.0 expecttest
 	$(REQUIREMENTS) build-system requires > .bench-venv/requirements.txt
 	$(BENCH)/python -m pip install --quiet -r .bench-venv/requirements.txt
-	PATH="$(CURDIR)/$(BENCH):$(PATH)" $(BENCH)/python -m pip install --quiet --no-build-isolation '.[neuro,physics]'
+	PATH="$(CURDIR)/$(BENCH):$(PATH)" $(BENCH)/python -m pip install --quiet --no-build-isolation '.[neuro,physics,chem]'
 	touch $@
 
 clean:

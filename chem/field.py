@@ -10,6 +10,10 @@ field = Field(
     name="chem",
     summary="Chemistry: properties of molecules from SMILES; energies and forces of structures.",
     names={
+        "train_on_structures": "fieldgrad.chem.potentials.tasks:train_on_structures",
+        "train_on_generated": "fieldgrad.chem.potentials.tasks:train_on_generated",
+        "schnet": "fieldgrad.chem.potentials.schnet:SchNet",
+        "painn": "fieldgrad.chem.potentials.painn:PaiNN",
         "adam": "fieldgrad.engine.optim:Adam",
         "adamw": "fieldgrad.engine.optim:AdamW",
         "constant": "fieldgrad.engine.train.schedules:constant",

@@ -55,3 +55,20 @@ def test_tag_top_quarks_arrives_at_a_curve(tmp_path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert float(code[-1]["outputs"][0]["text"].split()[1]) > 0.75
     assert (tmp_path / "results" / "roc.csv").exists()
+
+
+@pytest.mark.slow
+def test_ethanol_potential_learns_forces(tmp_path):
+    for library in ("ase", "tblite", "matplotlib"):
+        pytest.importorskip(library, reason="needs the extras chem and xtb")
+    nbformat = pytest.importorskip("nbformat", reason="needs the extra test")
+    nbclient = pytest.importorskip("nbclient", reason="needs the extra test")
+    (path,) = [path for path in TUTORIALS if path.stem == "04_ethanol_potential"]
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("print('force mae:', force_mae)"))
+    client = nbclient.NotebookClient(
+        notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    text = notebook.cells[-1]["outputs"][0]["text"]
+    assert float(text.split(":")[1]) < 200  # of 700 to begin with

@@ -2,10 +2,10 @@
 
 import typer
 
-from fieldgrad.chem.cli import molecules
+from fieldgrad.chem.cli import molecules, structures
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
-for verb in molecules.VERBS:
+for verb in (*molecules.VERBS, *structures.VERBS):
     app.command()(verb)

@@ -1,0 +1,166 @@
+"""PaiNN: atoms exchange messages that carry directions, and so see angles.
+
+References
+----------
+Schütt, Unke, Gastegger, "Equivariant message passing for the prediction of tensorial properties and
+molecular spectra", ICML 2021, arXiv:2102.03150.
+
+Sizes and initial weights are those of SchNetPack 2; distances are described by Gaussians as there,
+where the paper has sin(n π d / cutoff) / d.
+"""
+
+from __future__ import annotations
+
+from fieldgrad.chem.potentials.radial import GaussianBasis, cosine_cutoff, lengths
+from fieldgrad.chem.potentials.schnet import AtomEnergy, dense
+from fieldgrad.engine import (
+    Tensor,
+    concat,
+    nn,
+    pair_sum,
+    silu,
+    sqrt,
+    square,
+    zeros,
+)
+from fieldgrad.engine import sum as sum_of
+
+__all__ = ["Message", "Mixing", "PaiNN"]
+
+TINY = 1e-8  # under the root of a norm, whose slope is infinite at 0
+
+
+class Message(nn.Module):
+    """What atoms hear of their neighbors: scalars, and vectors along and around the connection.
+
+    Parameters
+    ----------
+    n_features : int
+        Scalars, and vectors, of an atom.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+        self.hidden = dense(n_features, n_features)
+        self.out = dense(n_features, 3 * n_features)
+
+    def forward(
+        self, q: Tensor, mu: Tensor, filters: Tensor, directions: Tensor, pairs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scalars (n_atoms, F), vectors (n_atoms, 3, F) to both; filters (n_pairs, 3F)."""
+        n = self.n_features
+        x = self.out(silu(self.hidden(q)))  # equation 7, φ
+        q = q + pair_sum(x[:, :n], filters[:, :n], pairs)
+        # Equation 8. The direction changes its sign with the direction of the message.
+        along = filters[:, None, n : 2 * n] * directions[:, :, None]  # (n_pairs, 3, F)
+        x_along = x[:, None, n : 2 * n] + zeros((1, 3, 1), dtype=x.dtype)
+        around = filters[:, None, 2 * n :] + zeros((1, 3, 1), dtype=x.dtype)
+        mu = (
+            mu
+            + pair_sum(x_along, along, pairs, antisymmetric=True)
+            + pair_sum(x[:, None, 2 * n :] * mu, around, pairs)
+        )
+        return q, mu
+
+
+class Mixing(nn.Module):
+    """What an atom makes of its own scalars and vectors.
+
+    Parameters
+    ----------
+    n_features : int
+        Scalars, and vectors, of an atom.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+        self.mix = dense(n_features, 2 * n_features, bias=False)
+        self.hidden = dense(2 * n_features, n_features)
+        self.out = dense(n_features, 3 * n_features)
+
+    def forward(self, q: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalars (n_atoms, F), vectors (n_atoms, 3, F) to both; equations 9 and 10."""
+        n = self.n_features
+        mixed = self.mix(mu)
+        v, u = mixed[:, :, :n], mixed[:, :, n:]  # (n_atoms, 3, F)
+        norm = sqrt(sum_of(square(v), axis=1) + TINY)
+        x = self.out(silu(self.hidden(concat([q, norm], axis=-1))))
+        q = q + x[:, :n] + x[:, 2 * n :] * sum_of(v * u, axis=1)
+        return q, mu + x[:, None, n : 2 * n] * u
+
+
+class PaiNN(nn.Module):
+    """Energies of atoms from elements and relative positions; invariant under rotation.
+
+    Parameters
+    ----------
+    n_features : int, default 128
+        Scalars, and vectors, of an atom.
+    n_interactions : int, default 3
+        Exchanges of messages, each with weights of its own.
+    n_basis : int, default 20
+        Gaussians that describe a distance.
+    cutoff : float, default 5.0
+        Å.
+    max_number : int, default 99
+        Largest atomic number.
+
+    Examples
+    --------
+    >>> PaiNN().n_parameters()
+    589057
+    """
+
+    def __init__(
+        self,
+        n_features: int = 128,
+        n_interactions: int = 3,
+        n_basis: int = 20,
+        cutoff: float = 5.0,
+        max_number: int = 99,
+    ) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.n_features = n_features
+        self.embedding = nn.Embedding(max_number + 1, n_features)
+        self.basis = GaussianBasis(n_basis, cutoff)
+        self.filters = nn.ModuleList(dense(n_basis, 3 * n_features) for _ in range(n_interactions))
+        self.messages = nn.ModuleList(Message(n_features) for _ in range(n_interactions))
+        self.mixings = nn.ModuleList(Mixing(n_features) for _ in range(n_interactions))
+        self.head = AtomEnergy(n_features)
+
+    def features(self, numbers: Tensor, pairs: Tensor, vectors: Tensor) -> Tensor:
+        """Describe each atom in its surroundings.
+
+        Parameters
+        ----------
+        numbers : Tensor of int, shape (n_atoms,)
+            Atomic numbers.
+        pairs : Tensor of int, shape (2, n_pairs)
+            Atoms nearer than the cutoff, each pair once.
+        vectors : Tensor, shape (n_pairs, 3)
+            From the first to the second atom of each pair, Å.
+
+        Returns
+        -------
+        Tensor
+            Shape (n_atoms, n_features): the scalars.
+        """
+        d = lengths(vectors)
+        basis, envelope = self.basis(d), cosine_cutoff(d, self.cutoff)
+        # From the second atom to the first, to which the message goes: the sign is a convention.
+        directions = vectors / d
+        q = self.embedding(numbers)
+        mu = zeros((q.shape[0], 3, self.n_features), dtype=q.dtype)
+        for make_filter, message, mixing in zip(
+            self.filters, self.messages, self.mixings, strict=True
+        ):
+            q, mu = message(q, mu, make_filter(basis) * envelope, directions, pairs)
+            q, mu = mixing(q, mu)
+        return q
+
+    def forward(self, numbers: Tensor, pairs: Tensor, vectors: Tensor) -> Tensor:
+        """Energies (n_atoms,) of atoms, eV; parameters as for `features`."""
+        return self.head(self.features(numbers, pairs, vectors))
