@@ -122,11 +122,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /):
 @linear.vjp
 def _(g, x, weight, needs):
     gx = matmul(g, weight) if needs[0] else None
-    n_rows = math.prod(g.shape[:-1])
-    g = reshape(g, (n_rows, g.shape[-1]))  # one product over all rows
+    if g.ndim != 2:  # one product over all rows
+        n_rows = math.prod(g.shape[:-1])
+        g = reshape(g, (n_rows, g.shape[-1]))
+        x = reshape(x, (n_rows, x.shape[-1])) if needs[1] else None
     return (
         gx,
-        matmul(g.T, reshape(x, (n_rows, x.shape[-1]))) if needs[1] else None,
+        matmul(g.T, x) if needs[1] else None,
         sum(g, axis=0) if needs[2] else None,
     )
 
