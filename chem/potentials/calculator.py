@@ -60,6 +60,32 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         self.n_extrapolations = 0
         self._neighbors = NeighborList(potential.cutoff, skin)
 
+    def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
+        """Tell what has changed since the last calculation.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        tol : float, default 1e-15
+            Of ASE's own comparison, which takes longer than the network; here any change counts.
+
+        Returns
+        -------
+        list of str
+            ASE's names of what differs.
+        """
+        old = self.atoms
+        if old is None:
+            return list(all_changes)
+        now = {
+            "positions": (atoms.positions, old.positions),
+            "numbers": (atoms.numbers, old.numbers),
+            "cell": (atoms.cell.array, old.cell.array),
+            "pbc": (atoms.pbc, old.pbc),
+        }
+        return [name for name, (a, b) in now.items() if not np.array_equal(a, b)]
+
     def calculate(
         self,
         atoms: Any = None,

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fieldgrad.chem.potentials.graphs import Graph
-from fieldgrad.engine import Tensor, enable_grad, grad, nn, segment_sum, where
+from fieldgrad.engine import Tensor, enable_grad, grad, nn, pair_sum, segment_sum, where
 from fieldgrad.engine import sum as sum_of
 
 __all__ = ["AtomModel", "ForceField", "ForceLoss"]
@@ -80,7 +80,7 @@ class ForceField(nn.Module):
         self.model = model
         self.stress = stress
 
-    def forward(self, graph: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, graph: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Differentiate the energy.
 
         Parameters
@@ -98,28 +98,30 @@ class ForceField(nn.Module):
             In eV/Å³.
         atom_energies : Tensor, shape (n_atoms,)
             In eV; their sums are the energies.
+        features : Tensor, shape (n_atoms, n_features)
+            What these were computed from.
         """
         numbers, structure_ids, pairs, vectors, volumes = Graph(*graph)
         n_atoms, n = numbers.shape[0], volumes.shape[0]
         with enable_grad():
             r = Tensor(vectors.data, requires_grad=True)
-            atom_energies = self.model(numbers, pairs, r)
+            features = self.model.features(numbers, pairs, r)
+            atom_energies = self.model.head(features)
             slope = grad(sum_of(atom_energies), r, create_graph=self.training, retain_graph=True)
             energies = segment_sum(atom_energies, structure_ids, num_segments=n)
-        i, j = pairs.data
-        forces = segment_sum(slope, i, num_segments=n_atoms) - segment_sum(
-            slope, j, num_segments=n_atoms
-        )
+        # Each pair's slope is added to its first atom and subtracted from its second.
+        ones = np.ones((n_atoms, 3), slope.dtype)
+        forces = pair_sum(Tensor(ones), slope, pairs, antisymmetric=True)
         if self.stress:
             outer = slope[:, :, None] * r[:, None, :]  # (pair, 3, 3)
-            virial = segment_sum(outer, structure_ids.data[i], num_segments=n)
+            virial = segment_sum(outer, structure_ids.data[pairs.data[0]], num_segments=n)
             known = np.isfinite(volumes.data)[:, None, None]
             # Added, so that what is unknown gets no gradient: NaN times zero would be NaN.
             missing = np.where(known, 0, np.nan).astype(vectors.dtype)
             stresses = virial / np.where(known, volumes.data[:, None, None], 1) + missing
         else:
             stresses = Tensor(np.full((n, 3, 3), np.nan, vectors.dtype))
-        return energies, forces, stresses, atom_energies
+        return energies, forces, stresses, atom_energies, features
 
 
 class ForceLoss:

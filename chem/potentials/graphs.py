@@ -116,13 +116,13 @@ class PairData:
         atoms, atom_offsets = ragged_rows(self.structures.offsets, chosen)
         rows, pair_offsets = ragged_rows(self.pair_offsets, chosen)
         graph = Graph(
-            self.structures.numbers[atoms],
+            self.structures.numbers.take(atoms),
             np.repeat(np.arange(len(chosen)), np.diff(atom_offsets)),
-            self.pairs[:, rows] + np.repeat(atom_offsets[:-1], np.diff(pair_offsets)),
-            self.vectors[rows],
+            self.pairs.take(rows, axis=1) + np.repeat(atom_offsets[:-1], np.diff(pair_offsets)),
+            self.vectors.take(rows, axis=0),
             self.volumes[chosen],
         )
-        return graph, self.energies[chosen], self.forces[atoms], self.stresses[chosen]
+        return graph, self.energies[chosen], self.forces.take(atoms, axis=0), self.stresses[chosen]
 
 
 def _pairs_of(structures: Structures, k: int, cutoff: float) -> Pairs:

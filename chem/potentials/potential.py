@@ -128,7 +128,8 @@ class Potential:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Precision of the weights."""
-        return self.networks[0].parameters()[0].data.dtype
+        network: Any = self.networks[0]
+        return np.dtype(network.embedding.weight.dtype)
 
     def check(self, numbers: NDArray[np.int64], source: str = "") -> None:
         """Refuse elements that the potential has never seen.
@@ -216,11 +217,12 @@ class Potential:
         found = []
         for network in self.networks:
             field = ForceField(network, stress=self.stress if stress is None else stress)
-            field.eval()
+            field.training = False  # of this module alone: its networks have no other mode
             with no_grad():
                 found.append([entry.numpy().astype(np.float64) for entry in field(tensors)])
+        features = found[0][-1]  # of the first network
         energies, forces, stresses, atoms = (
-            np.stack(column) for column in zip(*found, strict=True)
+            np.stack(column) for column in list(zip(*found, strict=True))[:-1]
         )
         atom_energies = atoms.mean(axis=0) + self.references.of_atoms(graph.numbers)
         ids, n = graph.structure_ids, len(graph.volumes)
@@ -238,13 +240,10 @@ class Potential:
             atom_energies,
             energy_std,
             forces_std,
-            self._novelty(tensors),
+            np.full(len(ids), np.nan)
+            if self.domain is None
+            else self.domain.novelty(graph.numbers, features),
         )
-
-    def _novelty(self, tensors: Graph) -> NDArray[np.float64]:
-        if self.domain is None:
-            return np.full(tensors.numbers.shape[0], np.nan)
-        return self.domain.novelty(tensors.numbers.data, self.describe(tensors))
 
     def describe(self, graph: Graph) -> NDArray[np.float64]:
         """Give the first network's description of each atom.

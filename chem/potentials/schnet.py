@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 from fieldgrad.chem.potentials.radial import GaussianBasis, cosine_cutoff, lengths
-from fieldgrad.engine import Tensor, nn, pair_sum, silu, softplus
+from fieldgrad.engine import Tensor, nn, pair_sum, reshape, silu, softplus
 from fieldgrad.engine.nn.init import xavier_uniform
 
 __all__ = ["AtomEnergy", "Interaction", "SchNet", "dense", "shifted_softplus"]
@@ -103,7 +103,7 @@ class AtomEnergy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Atoms (n_atoms, n_features) to energies (n_atoms,)."""
-        return self.out(silu(self.hidden(x)))[:, 0]
+        return reshape(self.out(silu(self.hidden(x))), (x.shape[0],))
 
 
 class SchNet(nn.Module):
