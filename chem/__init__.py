@@ -3,5 +3,5 @@
 Two rooms that share the commands (`cli/`) and nothing else but what they import from below:
 
 - molecules (2-D graphs, from SMILES): begin with `predictor.py`;
-- structures (3-D positions, from extxyz and the like): begin with `potential.py`.
+- structures (3-D positions, from extxyz and the like): begin with `potentials/structures.py`.
 """
