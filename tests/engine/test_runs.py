@@ -2,7 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +35,9 @@ def train(*, run_dir: Path, budget: str = "3 epochs", lr: float = 3e-3, width: i
     """Train."""
     sys.path.insert(0, TESTS)
     from training import make
-    from fieldgrad.engine.train import Callback, Checkpoint, ScheduleLR, StopOnNaN, one_cycle
+    from fieldgrad.engine.train import (
+        Callback, Checkpoint, SaveOnSignal, ScheduleLR, StopOnNaN, one_cycle
+    )
 
     class Turn(Callback):
         def after_batch(self, learner):
@@ -41,7 +46,7 @@ def train(*, run_dir: Path, budget: str = "3 epochs", lr: float = 3e-3, width: i
 
     replayed = (run_dir / ".replay.json").exists()
     turns = [] if replayed else [Turn()]
-    callbacks = ScheduleLR(one_cycle), Checkpoint(), StopOnNaN(), *turns
+    callbacks = ScheduleLR(one_cycle), Checkpoint(), StopOnNaN(), SaveOnSignal(), *turns
     learner = make(*callbacks, run_dir=run_dir, lr=lr, n_workers=1)
     learner.fit(budget, resume=resume)
     return "trained"
@@ -161,6 +166,28 @@ def test_knobs_of_a_run_that_does_not_train(moons):
     refused("runs/two is finished, so nothing listens", "knobs", "runs/two", "set", "lr=1")
     refused("expected set NAME=VALUE", "knobs", "runs/two", "set", "lr")
     refused("no action 'paus'; did you mean 'pause'", "knobs", "runs/two", "paus")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_scheduler_may_end_a_run_and_requeue_it(moons, monkeypatch, number):
+    monkeypatch.setenv("PYTHONPATH", str(moons))
+    command = [sys.executable, "-m", "fieldgrad.engine.cli", "run", "moons/two", "--resume"]
+    command += ["--out", "job", "--set", "budget=300 steps"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while not Path("job/run.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    status = Run("job").status()
+    assert status["state"] == "interrupted"
+    assert 0 < status["step"] < 300
+    good("run", "moons/two", "--resume", "--out", "job", "--set", "budget=300 steps")
+    assert Run("job").status()["step"] == 300
+    good("run", "moons/two", "--out", "whole", "--set", "budget=300 steps")
+    assert differences("job", "whole") == []
 
 
 def test_a_live_run_opens_its_page_and_trains(moons, monkeypatch):
