@@ -273,7 +273,7 @@ def table_text(rows: Sequence[Mapping[str, Any]], cuts: Mapping[str, Any] | None
     >>> row, = evaluate([0, 0, 1, 0, 1, 0, 1, 1], np.stack([1 - p, p], 1), names=["QCD", "top"])
     >>> print(table_text([{"tagger": "PFN", **row}]))
     tagger  signal  accuracy  AUC              1/ε_B at ε_S 0.5  1/ε_B at ε_S 0.3
-    PFN     top     0.750     0.8125 ± 0.1505  ∞                 ∞
+    PFN     top     0.750     0.8125 ± 0.1466  ∞                 ∞
     """
     header = ["tagger", "signal", "accuracy", "AUC", "1/ε_B at ε_S 0.5", "1/ε_B at ε_S 0.3"]
     lines = [header]

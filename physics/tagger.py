@@ -36,13 +36,14 @@ from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.logs import CSVLog, Progress
 from fieldgrad.engine.train.schedules import one_cycle
-from fieldgrad.physics import losses, metrics, models
+from fieldgrad.physics import losses, models
 from fieldgrad.physics.features import KINEMATIC
 from fieldgrad.physics.inputs import JetInputs, make_inputs, seeing_observables, with_columns
 from fieldgrad.physics.jets import JetBatch
 from fieldgrad.physics.preprocessing import Preprocessing
+from fieldgrad.physics.validation import ClassScores
 
-__all__ = ["ClassScores", "Tagger"]
+__all__ = ["Tagger", "model_class"]
 
 log = logging.getLogger("fieldgrad.physics")
 
@@ -50,59 +51,6 @@ KIND = "fieldgrad.physics.Tagger"
 CLIP_NORM = 1.0  # of the gradient
 ADAMW = partial(AdamW, lr=3e-3, weight_decay=1e-4)
 Optimize = Callable[[Iterable[Parameter]], Optimizer]
-
-
-class ClassScores:
-    """Accuracy and area under the curve of a validation, weighted; a metric for `Learner`.
-
-    Parameters
-    ----------
-    background : int, default 0
-        Class that the others together are compared with.
-    """
-
-    def __init__(self, background: int = 0) -> None:
-        self.background = background
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        self._batches: list[tuple[NDArray[Any], ...]] = []
-
-    def update(self, prediction: Tensor, labels: Tensor, weights: Tensor, *rest: Tensor) -> None:
-        """Take in one batch.
-
-        Parameters
-        ----------
-        prediction : Tensor
-            Logits, (n_jets, n_classes).
-        labels, weights : Tensor
-            Of each jet.
-        *rest : Tensor
-            Further targets, not used.
-        """
-        p = softmax(prediction, axis=1)
-        self._batches.append(tuple(np.asarray(x) for x in (p, labels, weights)))
-
-    def value(self) -> dict[str, float]:
-        """Give the numbers.
-
-        Returns
-        -------
-        dict of str to float
-            ``accuracy`` and ``auc``; NaN where a class has no weight.
-        """
-        p, labels, weights = (np.concatenate(column) for column in zip(*self._batches, strict=True))
-        signal = labels != self.background
-        sums = [weights[signal].sum(), weights[~signal].sum()]
-        return {
-            "accuracy": metrics.accuracy(labels, p, weights) if sum(sums) > 0 else float("nan"),
-            "auc": (
-                metrics.auc(signal, 1 - p[:, self.background], weights)
-                if min(sums) > 0
-                else float("nan")
-            ),
-        }
 
 
 class Tagger:

@@ -13,7 +13,7 @@ from fieldgrad.engine.errors import DataError, RecipeError, require, suggest
 from fieldgrad.engine.field import find_field
 from fieldgrad.engine.recipe import Recipe, load
 
-__all__ = ["VERBS", "evaluate", "plot", "predict", "train"]
+__all__ = ["VERBS"]
 
 console = Console()
 
