@@ -51,7 +51,7 @@ def train_tagger(
     valid: Files = "",
     test: Files = "",
     config: str = "",
-    n_jets: int = 20_000,
+    n_jets: int = 10_000,
     budget: str = "20 epochs",
     batch_size: int = 256,
     optimizer: Callable[[Iterable[Parameter]], Optimizer] = ADAMW,
@@ -80,7 +80,7 @@ def train_tagger(
         training jets stands in for each. Without any file, jets are made with Pythia.
     config : str, optional
         Description of the analysis, a weaver YAML or a TOML file; default by the files' layout.
-    n_jets : int, default 20000
+    n_jets : int, default 10000
         Jets to make where no file is given.
     budget : str, default "20 epochs"
         Training time or length, such as "5min" or "400 steps".
