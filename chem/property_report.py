@@ -257,7 +257,7 @@ def _scaffolds(panel: Any, evaluation: Evaluation, i: int, other: Floats | None)
     panel.barh(names, [r[f"{target}_mae"] for r in rows], color=_MODEL, height=0.7)
     known = np.abs(evaluation.labels[:, i] - evaluation.values[:, i])
     panel.axvline(np.nanmean(known), color=_IDEAL, linewidth=1)
-    panel.set_xlabel("mean absolute error (line: all molecules)")
+    panel.set_xlabel("mean absolute error (line: all)")
     panel.tick_params(axis="y", labelsize=7)
 
 

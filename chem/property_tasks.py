@@ -174,8 +174,7 @@ def train_properties(
     divided.of(molecules.rows).save(run_dir / "split.json")
     _write_problems(molecules, run_dir)
     summary = _summary(found, groups, divided, predictor.targets)
-    for line in summary:
-        log.info("%s", line)
+    log.info("%s", summary[0])
     recipe = run_dir / "recipe.toml"
     notes = {"recipe": recipe.read_text(encoding="utf-8")} if recipe.exists() else {}
     predictor.about = notes | {
@@ -379,7 +378,7 @@ def _summary(
     lines = [f"{found.path.name}: {found.n_rows} rows, {len(molecules)} molecules ({sizes})."]
     if problems:
         lines.append(f"{len(problems)} rows left out (problems.csv):")
-        lines += [f"  row {p.row + 1}: {p.smiles!r}: {p.reason}" for p in problems[:10]]
+        lines += [f"  row {p.row + 1}: {p.smiles[:60]!r}: {p.reason}" for p in problems[:10]]
     n_copies = len(groups) - len(np.unique(groups))
     if n_copies:
         lines.append(f"{n_copies} rows repeat a molecule of another row.")
