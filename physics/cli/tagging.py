@@ -74,10 +74,9 @@ def train(
             raise RecipeError(f"--model {model!r}{suggest(model, MODELS) or ';'} Models: {MODELS}.")
         if not files:
             raise DataError(f"{what} describes data, but no files are given. Add --train FILES.")
-        settings |= {"model": {"name": model}, "config": str(Path(what).resolve())}
-        recipe = load("physics/top-pfn", sets or ())
-        changed = load("physics/top-pfn", ["model={}", *(sets or ())]).settings
-        settings = {key: value for key, value in changed.items() if key != "model"} | settings
+        own = [f'model={{name = "{model}"}}', f"config='{Path(what).resolve()}'"]
+        recipe = load("physics/top-pfn", [*own, *(sets or ())])
+        settings = {**recipe.settings, **settings}
     named = Recipe(find_field("physics"), recipe.task, recipe.summary, settings, recipe.origin)
     carry_out(named, out or Path("runs") / Path(what).stem, resume=resume)
 
