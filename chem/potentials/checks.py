@@ -7,10 +7,12 @@ numbers; what is certainly wrong is an error, what is only unusual a warning.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist, pdist
 
 from fieldgrad.chem.potentials.neighbors import find_pairs
 from fieldgrad.chem.potentials.structures import Structures
@@ -21,8 +23,9 @@ __all__ = ["Consistency", "check_structures", "forces_match_energies"]
 
 log = logging.getLogger("fieldgrad.chem")
 
-SAMPLE = 200  # structures that are looked at
-NEAR_ENOUGH = 0.8  # correlation from which a slope of energies over work says something
+SAMPLE = 300  # structures that are looked at
+LARGE = 100  # atoms from which structures are not compared by all of their distances
+NEAR_ENOUGH = 0.6  # correlation from which a slope of energies over work says something
 # Ratios of units that files mix up, by what they mean.
 FACTORS = {
     "kcal/mol and eV": 1 / ENERGY["kcal/mol"],
@@ -250,31 +253,37 @@ def forces_match_energies(structures: Structures) -> Consistency | None:
     structures are compared by their nearest images.
     """
     usable = structures[structures.has("energies") & structures.has("forces")]
-    work, change = [], []
     frames = [usable[int(k)] for k in _some(len(usable))]
     groups: dict[bytes, list[Structures]] = {}
     for one in frames:
-        key = one.numbers.tobytes() + one.pbc.tobytes()
-        groups.setdefault(key, []).append(one)
+        groups.setdefault(one.numbers.tobytes() + one.pbc.tobytes(), []).append(one)
+    moves = []
     for group in groups.values():
-        for k, a in enumerate(group):
-            # The nearest one, and in a trajectory the next one, which is among these.
-            others = [_moved(a, b) for b in group[k + 1 : k + 40]]
-            found = [pair for pair in others if pair is not None]
-            if found:
-                _, w, de = min(found, key=lambda pair: pair[0])
-                work.append(w)
-                change.append(de)
-    if len(work) < 5:
+        moves += [_moved(group[a], group[b]) for a, b in _similar(group)]
+    # The nearer they are, the smaller the third order.
+    found = sorted(move for move in moves if move is not None)
+    found = found[: max(len(found) // 2, 5)]
+    if len(found) < 5:
         return None
-    x, y = np.asarray(work), np.asarray(change)
-    scale = float(np.sqrt((x @ x) * (y @ y)))
+    _, work, change = np.asarray(found).T
+    scale = float(np.sqrt((work @ work) * (change @ change)))
     if scale == 0:
         return None
     # By the geometric mean of both regressions, so that noise does not make the slope smaller.
-    correlation = float(x @ y) / scale
-    slope = float(np.sign(correlation) * np.sqrt((y @ y) / (x @ x)))
-    return Consistency(slope, correlation, len(work))
+    correlation = float(work @ change) / scale
+    slope = float(np.sign(correlation) * np.sqrt((change @ change) / (work @ work)))
+    return Consistency(slope, correlation, len(found))
+
+
+def _similar(group: Sequence[Structures]) -> set[tuple[int, int]]:
+    """Pairs of like structures: by all of their distances, or the next ones of a trajectory."""
+    if group[0].pbc.any() or len(group[0].numbers) > LARGE:
+        return {(k, k + step) for step in (1, 2, 3) for k in range(len(group) - step)}
+    shapes = np.stack([pdist(one.positions) for one in group])
+    apart = cdist(shapes, shapes)
+    np.fill_diagonal(apart, np.inf)
+    nearest = apart.argmin(axis=1) if len(group) > 1 else []
+    return {(min(a, int(b)), max(a, int(b))) for a, b in enumerate(nearest)}
 
 
 def _moved(a: Structures, b: Structures) -> tuple[float, float, float] | None:

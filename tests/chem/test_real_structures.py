@@ -36,8 +36,8 @@ def test_structures_are_what_they_say(name, n, slope):
     assert check_structures(structures) == []
     match = forces_match_energies(structures)
     if slope is not None:
-        assert match.slope == pytest.approx(slope, abs=0.12)
-        assert match.correlation > 0.9
+        assert match.slope == pytest.approx(slope, abs=0.25)
+        assert match.correlation > 0.8
 
 
 def test_kilocalories_are_noticed_and_converted():
