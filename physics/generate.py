@@ -6,6 +6,7 @@ on the seed and the settings alone, not on the number of workers.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -356,6 +357,9 @@ def _find_jets(objects: Objects, n_events: int, cuts: Cuts) -> JetBatch:
     ak = require("awkward", extra="physics-gen")
     fastjet = require("fastjet", extra="physics-gen")
     require("vector", extra="physics-gen").register_awkward()
+    with contextlib.suppress(AttributeError):
+        # One banner of each worker would bury what the command line says, which names the paper.
+        fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)
     counts = np.bincount(objects.event, minlength=n_events)
     filled = np.flatnonzero(counts > 0)
     columns = dict(zip(("E", "px", "py", "pz"), objects.vectors.T, strict=True))

@@ -378,6 +378,10 @@ def _pandas_table(path: str, rows: h5py.Dataset) -> dict[str, Callable[[int, int
     def several(titles: list[str]) -> Callable[[int, int], Any]:
         name = columns[titles[0]][0]
         places = [columns[title][1] for title in titles]
+        steps = set(np.diff(places).tolist())
+        if len(steps) == 1 and min(steps) > 0:  # a view
+            evenly = slice(places[0], places[-1] + 1, steps.pop())
+            return lambda start, stop: block(name, start, stop)[:, evenly]
         return lambda start, stop: block(name, start, stop)[:, places]
 
     dense = {

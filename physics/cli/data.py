@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.jets import JetBatch
+from fieldgrad.physics.jets import JetBatch, concatenate
 
 __all__ = ["VERBS"]
 
@@ -54,7 +54,12 @@ def generate(
     for name, (n_qcd, n_top) in counts.items():
         table.add_row(str(out / name), f"{n_top:,}", f"{n_qcd:,}")
     console.print(table)
-    console.print(f"Settings, seed and versions: {out / 'generation.json'}", soft_wrap=True)
+    console.print(
+        f"Settings, seed and versions: {out / 'generation.json'}\n"
+        "If results are published, cite Pythia (arXiv:2203.11601) and FastJet (arXiv:1111.6097).",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def inspect(
@@ -93,7 +98,7 @@ def inspect(
             console.print(f"\n{error}", highlight=False, soft_wrap=True)
             return
     stream = JetStream(paths, description, entries=(0, most))
-    jets = stream.read()
+    jets = concatenate(iter(stream))
     console.print(f"\n{stream.cut_flow}", highlight=False, soft_wrap=True)
     sums = Table("class", "jets", "negative", "sum of weights", "effective", box=None)
     for row in sum_weights(jets):
@@ -106,8 +111,8 @@ def inspect(
 def _ranges(jets: JetBatch) -> Table:
     table = Table("column", "of", "16 %", "median", "84 %", "not finite", box=None, pad_edge=False)
     columns: dict[str, tuple[str, Any]] = {
-        "pt": ("jets", jets.pt),
-        "mass": ("jets", jets.mass),
+        "jet_pt": ("jets", jets.pt),
+        "jet_mass": ("jets", jets.mass),
         "constituents": ("jets", jets.counts),
     }
     columns |= {name: ("constituents", column) for name, column in jets.features.items()}
