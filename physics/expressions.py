@@ -101,7 +101,7 @@ class Expression:
         try:
             self.names: frozenset[str] = frozenset(self._check(self._tree))
         except RecursionError as error:
-            raise DataError(f"formula {self} is nested too deeply; split it.") from error
+            raise self._too_deep() from error
 
     def __repr__(self) -> str:
         """Show the formula."""
@@ -175,7 +175,9 @@ class Expression:
             raise DataError("a formula is empty; expected one, or leave the entry out.")
         try:
             return ast.parse(f"({text}\n)", mode="eval").body
-        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        except (MemoryError, RecursionError) as error:
+            raise self._too_deep() from error
+        except (SyntaxError, ValueError) as error:
             hint = next((hint for sign, hint in _HINTS.items() if sign in text), "Correct it.")
             reason = getattr(error, "msg", None) or error
             raise DataError(f"formula {self} cannot be read: {reason}. {hint}") from error
@@ -243,6 +245,9 @@ class Expression:
                 raise self._refusal("if … else; write np.where(condition, a, b)")
             case _:
                 raise self._refusal(f"{type(node).__name__} ({ast.unparse(node):.60})")
+
+    def _too_deep(self) -> DataError:
+        return DataError(f"formula {self} is nested too deeply; split it.")
 
     def _refusal(self, what: str) -> DataError:
         return DataError(f"formula {self}: a formula may not hold {what}.")
