@@ -282,8 +282,8 @@ def _similar(group: Sequence[Structures]) -> set[tuple[int, int]]:
     shapes = np.stack([pdist(one.positions) for one in group])
     apart = cdist(shapes, shapes)
     np.fill_diagonal(apart, np.inf)
-    nearest = apart.argmin(axis=1) if len(group) > 1 else []
-    return {(min(a, int(b)), max(a, int(b))) for a, b in enumerate(nearest)}
+    nearest = apart.argmin(axis=1).tolist()
+    return {(min(a, b), max(a, b)) for a, b in enumerate(nearest) if len(group) > 1}
 
 
 def _moved(a: Structures, b: Structures) -> tuple[float, float, float] | None:
