@@ -21,8 +21,7 @@ except ImportError:
     torch = None
 
 HERE = Path(__file__).parent
-OTHERS = ("__main__", "runner", "tagging")
-SUITES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in OTHERS)
+SUITES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("__main__", "runner"))
 INTRODUCTION = """# Benchmarks
 
 Written by `python -m benchmarks --markdown`, which `make bench` runs; do not edit. Ours and

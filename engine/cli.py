@@ -108,7 +108,6 @@ app = typer.Typer(
 )
 recipes_app = typer.Typer(help="List, show and copy recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
-app.registered_commands += runs_app.registered_commands
 
 
 def _show_version(wanted: bool) -> None:
@@ -289,6 +288,9 @@ def fields() -> None:
         summary = known.summary + (f" [red]{known.problem}[/red]" if known.problem else "")
         table.add_row(f"[bold]{known.name}[/bold]", summary, str(len(known.recipe_names())))
     console.print(table)
+
+
+app.registered_commands += runs_app.registered_commands
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Accuracy of the taggers on simulated top and QCD jets."""
