@@ -66,7 +66,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
 ) -> None:
     """Train a model of molecular properties on your own table."""
-    from fieldgrad.chem.tables import Table
+    from fieldgrad.chem.molecules.tables import Table
 
     table = Table(data)  # before anything is written
     table.index(smiles_column)
@@ -118,8 +118,8 @@ def predict(
     ] = None,
 ) -> None:
     """Predict every row of a table; all its rows and columns are kept, in order."""
-    from fieldgrad.chem.prediction import predict_table
-    from fieldgrad.chem.predictor import Predictor
+    from fieldgrad.chem.molecules.prediction import predict_table
+    from fieldgrad.chem.molecules.predictor import Predictor
 
     predictor = Predictor.load(model)
     with Progress(console=console, transient=True) as bar:
@@ -157,8 +157,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Compare predictions with labels: scores, pictures, errors by scaffold."""
-    from fieldgrad.chem.predictor import Predictor
-    from fieldgrad.chem.property_tasks import evaluate_properties
+    from fieldgrad.chem.molecules.predictor import Predictor
+    from fieldgrad.chem.molecules.tasks import evaluate_properties
 
     folder = out or model.parent / "evaluation"
     rows = evaluate_properties(
@@ -178,8 +178,8 @@ def fingerprint(
     smiles_column: SmilesColumn = None,
 ) -> None:
     """Write the vector that the model has learned for each molecule of a table."""
-    from fieldgrad.chem.prediction import fingerprint_table
-    from fieldgrad.chem.predictor import Predictor
+    from fieldgrad.chem.molecules.prediction import fingerprint_table
+    from fieldgrad.chem.molecules.predictor import Predictor
 
     size, n_bad = fingerprint_table(data, Predictor.load(model), out, smiles_column=smiles_column)
     console.print(
@@ -200,10 +200,10 @@ def interpret(
     ] = None,
 ) -> None:
     """Show which atoms raise a prediction (orange) and which lower it (blue)."""
-    from fieldgrad.chem.interpret import atom_contributions, draw_contributions
-    from fieldgrad.chem.predictor import Predictor
-    from fieldgrad.chem.smiles import BadSmiles, read_smiles
-    from fieldgrad.chem.tables import write_csv
+    from fieldgrad.chem.molecules.interpret import atom_contributions, draw_contributions
+    from fieldgrad.chem.molecules.predictor import Predictor
+    from fieldgrad.chem.molecules.smiles import BadSmiles, read_smiles
+    from fieldgrad.chem.molecules.tables import write_csv
 
     predictor = Predictor.load(model)
     name = target or predictor.targets[0]

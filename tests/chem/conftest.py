@@ -5,8 +5,6 @@ import csv
 import numpy as np
 import pytest
 
-pytest.importorskip("rdkit", reason="needs the extra chem")
-
 
 def made_smiles():
     """List 150 different molecules: chains and rings with up to 14 heavy atoms."""
@@ -58,8 +56,8 @@ def fitted():
     """A small Predictor, trained once; tests must not change it."""
     from functools import partial
 
-    from fieldgrad.chem.models.dmpnn import DMPNN
-    from fieldgrad.chem.predictor import Predictor
+    from fieldgrad.chem.molecules.dmpnn import DMPNN
+    from fieldgrad.chem.molecules.predictor import Predictor
 
     smiles = made_smiles()
     model = partial(DMPNN, hidden_size=32)

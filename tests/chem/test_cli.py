@@ -11,6 +11,7 @@ from fieldgrad.chem.field import field
 from fieldgrad.engine.cli import app
 from fieldgrad.engine.testing import check_field
 
+pytest.importorskip("rdkit", reason="needs the extra chem")
 pytest.importorskip("matplotlib", reason="needs the extra chem")
 pytest.importorskip("sklearn", reason="needs the extra chem")
 
@@ -162,7 +163,7 @@ def test_predict_keeps_every_row_and_column(model, tmp_path):
 
 def test_predict_does_not_depend_on_its_parts(model, fitted, smiles, tmp_path, monkeypatch):
     (tmp_path / "new.csv").write_text("smiles\n" + "\n".join(smiles) + "\n")
-    monkeypatch.setattr("fieldgrad.chem.prediction._PART", 64)
+    monkeypatch.setattr("fieldgrad.chem.molecules.prediction._PART", 64)
     out = tmp_path / "out.csv"
     assert chem("predict", tmp_path / "new.csv", "-m", model, "-o", out).exit_code == 0
     found = [float(row["target_predicted"]) for row in read(out)]

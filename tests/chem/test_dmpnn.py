@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.chem.featurize import featurize
-from fieldgrad.chem.fitting import Inputs, outputs
-from fieldgrad.chem.losses import binary_cross_entropy, gaussian_nll, squared_error
-from fieldgrad.chem.models.dmpnn import DMPNN
-from fieldgrad.chem.models.fingerprint import FingerprintMLP
+from fieldgrad.chem.molecules.dmpnn import DMPNN
+from fieldgrad.chem.molecules.featurize import featurize
+from fieldgrad.chem.molecules.fingerprint import FingerprintMLP
+from fieldgrad.chem.molecules.fitting import Inputs, outputs
+from fieldgrad.chem.molecules.losses import binary_cross_entropy, gaussian_nll, squared_error
 from fieldgrad.engine.data import as_tensors
 from fieldgrad.engine.errors import RecipeError
 from fieldgrad.engine.ops.random import manual_seed
+
+pytest.importorskip("rdkit", reason="needs the extra chem")
 
 
 def inputs_of(smiles, n_descriptors=0):

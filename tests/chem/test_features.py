@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from fieldgrad.chem.descriptors import Scaler, describe
-from fieldgrad.chem.features import ATOM_SIZE, BOND_SIZE
-from fieldgrad.chem.featurize import Featurizer, featurize
-from fieldgrad.chem.graph import MoleculeGraphs
-from fieldgrad.chem.smiles import BadSmiles, read_smiles, scaffold
+from fieldgrad.chem.molecules.descriptors import Scaler, describe
+from fieldgrad.chem.molecules.features import ATOM_SIZE, BOND_SIZE
+from fieldgrad.chem.molecules.featurize import Featurizer, featurize
+from fieldgrad.chem.molecules.graph import MoleculeGraphs
+from fieldgrad.chem.molecules.smiles import BadSmiles, read_smiles, scaffold
 from fieldgrad.engine.errors import FieldgradError
+
+pytest.importorskip("rdkit", reason="needs the extra chem")
 
 
 def places(vector):

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.chem.baselines import mean_predictions, random_forest_predictions
-from fieldgrad.chem.calibration import Calibration, PlattScaling, coverage
-from fieldgrad.chem.featurize import featurize
-from fieldgrad.chem.interpret import atom_contributions, draw_contributions
-from fieldgrad.chem.metrics import average_precision, roc_auc, scores
-from fieldgrad.chem.models.dmpnn import DMPNN
-from fieldgrad.chem.predictor import Predictor
+from fieldgrad.chem.molecules.baselines import mean_predictions, random_forest_predictions
+from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling, coverage
+from fieldgrad.chem.molecules.dmpnn import DMPNN
+from fieldgrad.chem.molecules.featurize import featurize
+from fieldgrad.chem.molecules.interpret import atom_contributions, draw_contributions
+from fieldgrad.chem.molecules.metrics import average_precision, roc_auc, scores
+from fieldgrad.chem.molecules.predictor import Predictor
 from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError, RecipeError
+
+pytest.importorskip("rdkit", reason="needs the extra chem")
 
 small = partial(DMPNN, hidden_size=16)
 

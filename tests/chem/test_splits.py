@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fieldgrad.chem.descriptors import describe
-from fieldgrad.chem.featurize import featurize
-from fieldgrad.chem.smiles import read_smiles
-from fieldgrad.chem.splits import (
+from fieldgrad.chem.molecules.descriptors import describe
+from fieldgrad.chem.molecules.featurize import featurize
+from fieldgrad.chem.molecules.smiles import read_smiles
+from fieldgrad.chem.molecules.splits import (
     Split,
     column_split,
     group_numbers,
@@ -19,6 +19,8 @@ from fieldgrad.chem.splits import (
     straddling,
 )
 from fieldgrad.engine.errors import DataError, FileError
+
+pytest.importorskip("rdkit", reason="needs the extra chem")
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import gzip
 
 import numpy as np
 import pytest
-from rdkit import Chem
 
-from fieldgrad.chem.tables import CSVWriter, Table, read_numbers
+from fieldgrad.chem.molecules.tables import CSVWriter, Table, read_numbers
 from fieldgrad.engine.errors import DataError, FileError
+
+Chem = pytest.importorskip("rdkit.Chem", reason="needs the extra chem")
 
 ROWS = [["CCO", "1.5", "first, of two"], ["c1ccccc1", "", 'second "one"']]
 TEXT = 'smiles,y,note\nCCO,1.5,"first, of two"\nc1ccccc1,,"second ""one"""\n'

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldgrad.chem.featurize import Featurizer, Molecules
-from fieldgrad.chem.predictor import Predictor
-from fieldgrad.chem.tables import CSVWriter, Row, Table
+from fieldgrad.chem.molecules.featurize import Featurizer, Molecules
+from fieldgrad.chem.molecules.predictor import Predictor
+from fieldgrad.chem.molecules.tables import CSVWriter, Row, Table
 from fieldgrad.engine.errors import DataError
 
 __all__ = ["Summary", "fingerprint_table", "predict_table"]

@@ -17,17 +17,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem import fitting
-from fieldgrad.chem.calibration import Calibration, PlattScaling
-from fieldgrad.chem.descriptors import Descriptors, Scaler
-from fieldgrad.chem.estimates import Domain, Estimates
-from fieldgrad.chem.featurize import Featurizer, Molecules
-from fieldgrad.chem.fitting import Inputs, fit_network, outputs
-from fieldgrad.chem.frames import is_frame, labeled_data, smiles_of
-from fieldgrad.chem.losses import MIN_VARIANCE
-from fieldgrad.chem.models.dmpnn import DMPNN
-from fieldgrad.chem.models.fingerprint import FingerprintMLP
-from fieldgrad.chem.splits import group_numbers, random_split
+from fieldgrad.chem.molecules import fitting
+from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling
+from fieldgrad.chem.molecules.descriptors import Descriptors, Scaler
+from fieldgrad.chem.molecules.dmpnn import DMPNN
+from fieldgrad.chem.molecules.estimates import Domain, Estimates
+from fieldgrad.chem.molecules.featurize import Featurizer, Molecules
+from fieldgrad.chem.molecules.fingerprint import FingerprintMLP
+from fieldgrad.chem.molecules.fitting import Inputs, fit_network, outputs
+from fieldgrad.chem.molecules.frames import is_frame, labeled_data, smiles_of
+from fieldgrad.chem.molecules.losses import MIN_VARIANCE
+from fieldgrad.chem.molecules.splits import group_numbers, random_split
 from fieldgrad.engine.errors import DataError, RecipeError, suggest
 from fieldgrad.engine.nn.module import Module
 from fieldgrad.engine.ops.random import manual_seed
@@ -529,7 +529,7 @@ class Predictor:
         DataError
             If the model has not been fitted.
         """
-        from fieldgrad.chem.model_file import write_model
+        from fieldgrad.chem.molecules.model_file import write_model
 
         write_model(self, path)
 
@@ -559,6 +559,6 @@ class Predictor:
         DataError
             If the network is one of your own and `model` is missing.
         """
-        from fieldgrad.chem.model_file import read_model
+        from fieldgrad.chem.molecules.model_file import read_model
 
         return read_model(path, model)

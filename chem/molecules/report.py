@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.calibration import LEVELS, Calibration, coverage
-from fieldgrad.chem.metrics import roc_auc, roc_curve
+from fieldgrad.chem.molecules.calibration import LEVELS, Calibration, coverage
+from fieldgrad.chem.molecules.metrics import roc_auc, roc_curve
 from fieldgrad.engine.errors import require
 from fieldgrad.engine.files import atomic_write
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fieldgrad.chem.calibration import Calibration, PlattScaling
-from fieldgrad.chem.descriptors import Scaler, n_descriptors
-from fieldgrad.chem.estimates import Domain
-from fieldgrad.chem.predictor import MODELS, Predictor
+from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling
+from fieldgrad.chem.molecules.descriptors import Scaler, n_descriptors
+from fieldgrad.chem.molecules.estimates import Domain
+from fieldgrad.chem.molecules.predictor import MODELS, Predictor
 from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError
 from fieldgrad.engine.nn.module import Module

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.features import element_of
-from fieldgrad.chem.graph import MoleculeGraphs
+from fieldgrad.chem.molecules.features import element_of
+from fieldgrad.chem.molecules.graph import MoleculeGraphs
 
 __all__ = ["Domain", "Estimates"]
 

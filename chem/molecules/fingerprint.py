@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fieldgrad.chem.models.dmpnn import Inputs
+from fieldgrad.chem.molecules.dmpnn import Inputs
 from fieldgrad.engine import Tensor, nn
 from fieldgrad.engine.errors import RecipeError
 from fieldgrad.shared_models import MLP

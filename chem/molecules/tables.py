@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.smiles import smiles_of_block
+from fieldgrad.chem.molecules.smiles import smiles_of_block
 from fieldgrad.engine.errors import DataError, FileError, require, suggest
 from fieldgrad.engine.files import atomic_write
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.features import atom_codes, atom_vectors, bond_codes, bond_vectors
+from fieldgrad.chem.molecules.features import atom_codes, atom_vectors, bond_codes, bond_vectors
 
 __all__ = ["GraphArrays", "MoleculeGraphs"]
 
@@ -41,7 +41,7 @@ class MoleculeGraphs:
 
     Examples
     --------
-    >>> from fieldgrad.chem.smiles import read_smiles
+    >>> from fieldgrad.chem.molecules.smiles import read_smiles
     >>> graphs = MoleculeGraphs.of([read_smiles("CO"), read_smiles("C")])
     >>> atoms, bonds, edges, offsets = graphs.batch([1, 0])
     >>> atoms.shape, bonds.shape, edges.tolist(), offsets.tolist()

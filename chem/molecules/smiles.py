@@ -67,7 +67,7 @@ def read_smiles(smiles: str) -> Any:
     >>> read_smiles("CN(C)(C)(C)C")
     Traceback (most recent call last):
     ...
-    fieldgrad.chem.smiles.BadSmiles: Explicit valence for atom # 1 N, 5, is greater than permitted
+    fieldgrad.chem.molecules.smiles.BadSmiles: Explicit valence for atom # 1 N, 5, is ...
     """
     chem = _chem()
     text = smiles.strip()

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.graph import GraphArrays, MoleculeGraphs
-from fieldgrad.chem.losses import binary_cross_entropy, gaussian_nll, squared_error
+from fieldgrad.chem.molecules.graph import GraphArrays, MoleculeGraphs
+from fieldgrad.chem.molecules.losses import binary_cross_entropy, gaussian_nll, squared_error
 from fieldgrad.engine import Tensor, no_grad
 from fieldgrad.engine.data import Loader, as_tensors
 from fieldgrad.engine.nn.module import Module

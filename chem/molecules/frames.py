@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.tables import column_index
+from fieldgrad.chem.molecules.tables import column_index
 from fieldgrad.engine.errors import DataError
 
 __all__ = ["is_frame", "labeled_data", "smiles_of"]

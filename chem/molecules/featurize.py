@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.descriptors import describe, n_descriptors
-from fieldgrad.chem.graph import MoleculeGraphs
-from fieldgrad.chem.smiles import BadSmiles, Problem, canonical, read_smiles, scaffold
+from fieldgrad.chem.molecules.descriptors import describe, n_descriptors
+from fieldgrad.chem.molecules.graph import MoleculeGraphs
+from fieldgrad.chem.molecules.smiles import BadSmiles, Problem, canonical, read_smiles, scaffold
 from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import FieldgradError, FileError
 
@@ -297,7 +297,7 @@ class Featurizer:
         self._drivers = ThreadPoolExecutor(self.n_workers, thread_name_prefix="fieldgrad-rdkit")
         for _ in range(self.n_workers):
             child = subprocess.Popen(
-                [sys.executable, "-m", "fieldgrad.chem.featurize"],
+                [sys.executable, "-m", "fieldgrad.chem.molecules.featurize"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )

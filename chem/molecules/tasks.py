@@ -17,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.baselines import mean_predictions, random_forest_predictions
-from fieldgrad.chem.calibration import Calibration
-from fieldgrad.chem.descriptors import Descriptors
-from fieldgrad.chem.featurize import Featurizer, Molecules, cache_folder
-from fieldgrad.chem.metrics import scores
-from fieldgrad.chem.predictor import Predictor
-from fieldgrad.chem.property_report import Evaluation, errors_by_scaffold, plot_all, plot_learning
-from fieldgrad.chem.splits import (
+from fieldgrad.chem.molecules.baselines import mean_predictions, random_forest_predictions
+from fieldgrad.chem.molecules.calibration import Calibration
+from fieldgrad.chem.molecules.descriptors import Descriptors
+from fieldgrad.chem.molecules.featurize import Featurizer, Molecules, cache_folder
+from fieldgrad.chem.molecules.metrics import scores
+from fieldgrad.chem.molecules.predictor import Predictor
+from fieldgrad.chem.molecules.report import Evaluation, errors_by_scaffold, plot_all, plot_learning
+from fieldgrad.chem.molecules.splits import (
     Split,
     column_split,
     group_numbers,
@@ -33,7 +33,7 @@ from fieldgrad.chem.splits import (
     scaffold_split,
     straddling,
 )
-from fieldgrad.chem.tables import CSVWriter, Table, read_numbers, write_csv
+from fieldgrad.chem.molecules.tables import CSVWriter, Table, read_numbers, write_csv
 from fieldgrad.engine.errors import DataError, RecipeError
 from fieldgrad.engine.nn.module import Module
 

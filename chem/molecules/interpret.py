@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.featurize import featurize
-from fieldgrad.chem.predictor import Predictor
-from fieldgrad.chem.smiles import read_smiles
+from fieldgrad.chem.molecules.featurize import featurize
+from fieldgrad.chem.molecules.predictor import Predictor
+from fieldgrad.chem.molecules.smiles import read_smiles
 from fieldgrad.engine import Tensor, value_and_grad
 from fieldgrad.engine import sum as total
 from fieldgrad.engine.errors import DataError, require

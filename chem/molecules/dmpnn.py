@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.features import ATOM_SIZE, BOND_SIZE
+from fieldgrad.chem.molecules.features import ATOM_SIZE, BOND_SIZE
 from fieldgrad.engine import (
     Tensor,
     concat,
@@ -33,7 +33,7 @@ from fieldgrad.shared_models.ragged import segment_ids
 
 __all__ = ["DMPNN", "AttentiveReadout", "DirectedMessagePassing", "Inputs", "Readout"]
 
-# atoms, bonds, edges, offsets and descriptors of a batch; see chem/graph.py
+# atoms, bonds, edges, offsets and descriptors of a batch; see graph.py
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 # Hidden states of atoms, the molecule of each, and the number of molecules, to molecules.
 Readout = Callable[[Tensor, NDArray[np.int64], int], Tensor]
