@@ -18,13 +18,13 @@ import numpy as np
 import fieldgrad.engine as fg
 from benchmarks.memory import resident
 from benchmarks.runner import Row
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.datasets import made_up_jets
-from fieldgrad.physics.features import KINEMATIC
-from fieldgrad.physics.jets import JetBatch
-from fieldgrad.physics.outputs import write_columns, write_reference_table
-from fieldgrad.physics.streams import JetLoader, JetStream
-from fieldgrad.physics.substructure import observables
+from fieldgrad.physics.jets.batch import JetBatch
+from fieldgrad.physics.jets.features import KINEMATIC
+from fieldgrad.physics.jets.substructure import observables
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.datasets import made_up_jets
+from fieldgrad.physics.reading.outputs import write_columns, write_reference_table
+from fieldgrad.physics.reading.streams import JetLoader, JetStream
 from fieldgrad.shared_models import DeepSets
 
 N_JETS, N_TIMES, BUFFER = 50_000, 20, 100_000

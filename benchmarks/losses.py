@@ -7,7 +7,7 @@ import numpy as np
 import fieldgrad.engine as fg
 from benchmarks.norm import formats
 from benchmarks.runner import Case
-from fieldgrad.neuro.losses import dice_cross_entropy
+from fieldgrad.neuro.segmentation.losses import dice_cross_entropy
 
 try:
     import torch

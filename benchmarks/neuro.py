@@ -9,11 +9,11 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.runner import Row
-from fieldgrad.neuro.augment import Augmenter, RotateScale, nnunet_transforms
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.patches import sliding_window
-from fieldgrad.neuro.resample import resample, resample_labels
-from fieldgrad.neuro.synth import Synthesizer
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.resample import resample, resample_labels
+from fieldgrad.neuro.segmentation.augment import Augmenter, RotateScale, nnunet_transforms
+from fieldgrad.neuro.segmentation.patches import sliding_window
+from fieldgrad.neuro.segmentation.synth import Synthesizer
 
 SHAPE = (160, 192, 160)
 PATCH = (96, 96, 96)

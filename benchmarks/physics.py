@@ -15,8 +15,8 @@ import numpy as np
 import fieldgrad.engine as fg
 from benchmarks.runner import Case
 from fieldgrad.engine.data import as_tensors
-from fieldgrad.physics.losses import cross_entropy
 from fieldgrad.physics.models import PFN, ParticleNetLite
+from fieldgrad.physics.tagging.losses import cross_entropy
 
 try:
     import torch

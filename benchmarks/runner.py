@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from fieldgrad.engine import _kernels
+from fieldgrad.engine.bindings import base_kernels
 
 __all__ = ["Case", "Row", "machine", "markdown", "run_suite", "write_json"]
 
@@ -147,7 +147,7 @@ def machine() -> dict[str, str]:
         )
         cpu = f"{fields.get('model name', cpu)} (family {fields.get('cpu family', '?')}, " \
               f"model {fields.get('model', '?')})"  # fmt: skip
-    found = {"CPU": cpu, "cores": str(len(os.sched_getaffinity(0))), "kernels": _kernels.isa}
+    found = {"CPU": cpu, "cores": str(len(os.sched_getaffinity(0))), "kernels": base_kernels.isa}
     found |= {"Python": platform.python_version()}
     for package in ("fieldgrad", "numpy", "scipy", "torch"):
         try:

@@ -27,7 +27,7 @@ from fieldgrad.engine.train import (
     flips,
 )
 from fieldgrad.engine.train.metrics import Dice
-from fieldgrad.neuro.learners import segmenter
+from fieldgrad.neuro.segmentation.learners import segmenter
 
 STEPS, SEARCH, SEEDS = 150, 40, (0, 1)
 

@@ -12,7 +12,7 @@ import numpy as np
 import fieldgrad.engine as fg
 from benchmarks.runner import Case
 from fieldgrad.engine.optim import SGD
-from fieldgrad.neuro.losses import dice_cross_entropy
+from fieldgrad.neuro.segmentation.losses import dice_cross_entropy
 from fieldgrad.shared_models import UNet
 
 try:

@@ -7,8 +7,8 @@ Floors, from below; each imports only its own or lower ones::
     2  op shapes samples ops/ autograd/           every op: rule, shape, tests' samples
        transforms batching/ profiler              what may see op calls: vmap, recompute, profile
     1  _core (Tensor, tape)  device  memory       names of kernels to callables
-    0  kernels/ (C)  _kernels  _nn_kernels        arrays to C calls, instruction sets
-       _linalg_kernels  _norm_kernels  _optim_kernels  _irregular_kernels
+    0  kernels/ (C)  base_kernels  nn_kernels        arrays to C calls, instruction sets
+       linalg_kernels  norm_kernels  optim_kernels  irregular_kernels
 
 Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd/``.
 
@@ -22,7 +22,6 @@ Begin reading with ``op.py``, ``ops/elementary.py``, ``_core.pyx``, ``autograd/`
 
 from fieldgrad.engine import data, distributions, errors, interop, memory, nn, optim
 from fieldgrad.engine._core import Tensor
-from fieldgrad.engine._kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.autograd import (
     custom_op,
     detect_anomaly,
@@ -39,6 +38,7 @@ from fieldgrad.engine.autograd import (
     vjp,
 )
 from fieldgrad.engine.batching import vmap
+from fieldgrad.engine.bindings.base_kernels import get_num_threads, set_num_threads
 from fieldgrad.engine.config import config
 from fieldgrad.engine.ops import fft, linalg, random, special
 from fieldgrad.engine.ops.activations import (

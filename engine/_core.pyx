@@ -20,7 +20,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
-from fieldgrad.engine import _kernels, errors
+from fieldgrad.engine import errors
+from fieldgrad.engine.bindings import base_kernels
 from fieldgrad.engine.errors import DTypeError, GradientError, NumericsError, ShapeError
 
 cnp.import_array()
@@ -105,10 +106,10 @@ cdef enum:
     MAX_SAVED = 16
 
 # Elementwise kernels are called without Python in between: on small arrays the way is the work.
-cdef object Elementwise = _kernels.Elementwise, Buffer = _kernels.Buffer
+cdef object Elementwise = base_kernels.Elementwise, Buffer = base_kernels.Buffer
 ctypedef cnp.ndarray (*elementwise_call)(object kernel, cnp.ndarray a, object b, bint over)
 cdef elementwise_call call_elementwise = <elementwise_call>PyCapsule_GetPointer(
-    _kernels.elementwise_call, "fieldgrad.elementwise")
+    base_kernels.elementwise_call, "fieldgrad.elementwise")
 
 
 cdef class Version:

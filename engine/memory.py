@@ -19,7 +19,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldgrad.engine import _kernels
+from fieldgrad.engine.bindings import base_kernels
 
 __all__ = ["Stats", "reset_peak", "set_limit", "stats", "trim"]
 
@@ -54,7 +54,7 @@ def stats() -> Stats:
     Stats
         Bytes used now, their peak, those free for reuse and the limit of these.
     """
-    return Stats(*_kernels.memory_stats())
+    return Stats(*base_kernels.memory_stats())
 
 
 def trim() -> int:
@@ -65,7 +65,7 @@ def trim() -> int:
     int
         Number of bytes given back.
     """
-    return _kernels.trim()
+    return base_kernels.trim()
 
 
 def set_limit(nbytes: int) -> None:
@@ -83,12 +83,12 @@ def set_limit(nbytes: int) -> None:
     """
     if nbytes < 0:
         raise ValueError(f"memory.set_limit: nbytes = {nbytes}; expected 0 or more.")
-    _kernels.set_memory_limit(nbytes)
+    base_kernels.set_memory_limit(nbytes)
 
 
 def reset_peak() -> None:
     """Count the peak from what is used now."""
-    _kernels.reset_memory_peak()
+    base_kernels.reset_memory_peak()
 
 
 def _available() -> int:

@@ -47,7 +47,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a segmentation network on your own labeled images (nnU-Net's folder layout)."""
-    from fieldgrad.neuro.datasets import open_dataset
+    from fieldgrad.neuro.images.datasets import open_dataset
 
     open_dataset(dataset)  # before anything is written
     settings = {
@@ -76,10 +76,10 @@ def segment(
     picture: Annotated[bool, typer.Option("--picture", help="Also draw overlays (.png).")] = False,
 ) -> None:
     """Segment scans; each result lies on the voxel grid of its scan."""
-    from fieldgrad.neuro.io import read_image, write_labels
-    from fieldgrad.neuro.metrics import volumes, write_tsv
-    from fieldgrad.neuro.report import plot_overlay
-    from fieldgrad.neuro.segmenter import Segmenter
+    from fieldgrad.neuro.images.io import read_image, write_labels
+    from fieldgrad.neuro.segmentation.metrics import volumes, write_tsv
+    from fieldgrad.neuro.segmentation.report import plot_overlay
+    from fieldgrad.neuro.segmentation.segmenter import Segmenter
 
     segmenter = Segmenter.load(model)
     scans = [[Path(channel) for channel in image.split(",")] for image in images]
@@ -137,8 +137,8 @@ def evaluate(
     mirror: Mirror = False,
 ) -> None:
     """Compare segmentations with the labels of held-back cases."""
-    from fieldgrad.neuro.segmenter import Segmenter
-    from fieldgrad.neuro.tasks import evaluate_dataset
+    from fieldgrad.neuro.segmentation.segmenter import Segmenter
+    from fieldgrad.neuro.segmentation.tasks import evaluate_dataset
 
     segmenter = Segmenter.load(model)
     folder = out or model.parent / "evaluation"
@@ -190,7 +190,7 @@ def evaluate(
 
 def _targets(scans: list[list[Path]], out: Path) -> list[Path]:
     """Name the output file of each scan, and refuse what would overwrite a scan or a result."""
-    from fieldgrad.neuro.io import SUFFIXES
+    from fieldgrad.neuro.images.io import SUFFIXES
 
     if out.name.lower().endswith(SUFFIXES) and not out.is_dir():
         if len(scans) > 1:
@@ -223,6 +223,6 @@ def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
 
 def _stem(path: Path) -> str:
     """The file name without folder and without .nii.gz, .nii or .mgz."""
-    from fieldgrad.neuro.io import file_suffix
+    from fieldgrad.neuro.images.io import file_suffix
 
     return path.name[: -len(file_suffix(path))]

@@ -7,9 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    "engine.errors engine.files engine.toml engine.processors engine._kernels"
-    " engine._linalg_kernels engine._nn_kernels engine._norm_kernels engine._optim_kernels"
-    " engine._irregular_kernels",
+    "engine.errors engine.files engine.toml engine.processors engine.bindings",
     "engine._core engine.device engine.config engine.memory",
     "engine.op engine.shapes engine.taps engine.samples engine.ops engine.autograd"
     " engine.trees engine.transforms engine.batching engine.profiler",

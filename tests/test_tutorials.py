@@ -37,8 +37,8 @@ def test_tag_top_quarks_arrives_at_a_curve(tmp_path):
         pytest.importorskip(library, reason="needs the extra physics")
     nbformat = pytest.importorskip("nbformat", reason="needs the extra test")
     nbclient = pytest.importorskip("nbclient", reason="needs the extra test")
-    from fieldgrad.physics.datasets import made_up_jets
-    from fieldgrad.physics.outputs import write_reference_table
+    from fieldgrad.physics.reading.datasets import made_up_jets
+    from fieldgrad.physics.reading.outputs import write_reference_table
 
     # Made-up jets in place of Pythia's, which take minutes: the notebook uses what is there.
     for i, (name, n) in enumerate((("train", 800), ("val", 200), ("test", 400))):

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import fieldgrad.engine as fg
 from fieldgrad.engine.optim import AdamW
-from fieldgrad.physics.baselines import BoostedTrees, cut_and_count, mass_distance
-from fieldgrad.physics.datasets import OBSERVABLES
-from fieldgrad.physics.metrics import auc, auc_error, evaluate, mean_and_spread
-from fieldgrad.physics.streams import read_jets
-from fieldgrad.physics.substructure import with_observables
-from fieldgrad.physics.tagger import Tagger
+from fieldgrad.physics.figures.metrics import auc, auc_error, evaluate, mean_and_spread
+from fieldgrad.physics.jets.substructure import with_observables
+from fieldgrad.physics.reading.datasets import OBSERVABLES
+from fieldgrad.physics.reading.streams import read_jets
+from fieldgrad.physics.tagging.baselines import BoostedTrees, cut_and_count, mass_distance
+from fieldgrad.physics.tagging.tagger import Tagger
 
 # Name of a line: model, length of the training, rate, observables; and the area that we want.
 WORKS = {

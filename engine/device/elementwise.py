@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fieldgrad.engine import _kernels
+from fieldgrad.engine.bindings import base_kernels
 from fieldgrad.engine.device.table import Array, Table, arrays_out
 from fieldgrad.engine.errors import DTypeError
 
@@ -36,7 +36,7 @@ def _of_integers(name: str) -> Callable[..., Array]:
 
 KERNELS: Table = {
     **{
-        name: _kernels.Elementwise(name, ufunc)
+        name: base_kernels.Elementwise(name, ufunc)
         for name, ufunc in {
             "add": np.add,
             "subtract": np.subtract,

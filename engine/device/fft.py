@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fieldgrad.engine._kernels import get_num_threads
+from fieldgrad.engine.bindings.base_kernels import get_num_threads
 from fieldgrad.engine.device.table import Array, Table, from_scipy
 
 __all__ = ["KERNELS"]

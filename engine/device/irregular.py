@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from fieldgrad.engine import _irregular_kernels
+from fieldgrad.engine.bindings import irregular_kernels
 from fieldgrad.engine.device.table import Array, Table
 
 __all__ = ["KERNELS"]
@@ -12,22 +12,22 @@ __all__ = ["KERNELS"]
 def _gru(
     gates: Array, h: Array, weight: Array, bias: Array | None = None, **options: Any
 ) -> tuple[Array, Array]:
-    return _irregular_kernels.recurrent(gates, h, None, weight, bias, **options)
+    return irregular_kernels.recurrent(gates, h, None, weight, bias, **options)
 
 
 KERNELS: Table = {
-    "gather": _irregular_kernels.gather,
+    "gather": irregular_kernels.gather,
     **{
-        f"segment_{kind}": functools.partial(_irregular_kernels.segment, kind)
-        for kind in _irregular_kernels.SEGMENT_KINDS
+        f"segment_{kind}": functools.partial(irregular_kernels.segment, kind)
+        for kind in irregular_kernels.SEGMENT_KINDS
     },
-    "segment_pick": _irregular_kernels.segment_pick,
-    "segment_unpick": _irregular_kernels.segment_unpick,
-    "pair_sum": functools.partial(_irregular_kernels.pair_messages, "sum"),
-    "pair_product": functools.partial(_irregular_kernels.pair_messages, "product"),
-    "cdist": _irregular_kernels.cdist,
-    "knn": _irregular_kernels.knn,
+    "segment_pick": irregular_kernels.segment_pick,
+    "segment_unpick": irregular_kernels.segment_unpick,
+    "pair_sum": functools.partial(irregular_kernels.pair_messages, "sum"),
+    "pair_product": functools.partial(irregular_kernels.pair_messages, "product"),
+    "cdist": irregular_kernels.cdist,
+    "knn": irregular_kernels.knn,
     "gru": _gru,
-    "lstm": _irregular_kernels.recurrent,
-    "recurrent_gradient": _irregular_kernels.recurrent_gradient,
+    "lstm": irregular_kernels.recurrent,
+    "recurrent_gradient": irregular_kernels.recurrent_gradient,
 }

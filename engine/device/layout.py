@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine import _irregular_kernels, _kernels
+from fieldgrad.engine.bindings import base_kernels, irregular_kernels
 from fieldgrad.engine.device.table import Array, Table
 from fieldgrad.engine.errors import DTypeError, ShapeError
 
@@ -48,9 +48,9 @@ def _index_add(g: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and g.dtype.kind == "f":
         rows = np.where(index < 0, index + shape[0], index).ravel()
         g = g.reshape(rows.size, *shape[1:])
-        return np.asarray(_irregular_kernels.segment("sum", g, rows, num_segments=shape[0]))
+        return np.asarray(irregular_kernels.segment("sum", g, rows, num_segments=shape[0]))
     repeats = any(isinstance(p, (list, np.ndarray)) and np.asarray(p).dtype != bool for p in parts)
-    out = _kernels.empty(shape, g.dtype)
+    out = base_kernels.empty(shape, g.dtype)
     out.fill(0)
     if repeats:
         np.add.at(out, index, g)
@@ -75,12 +75,12 @@ def _pad(x: Array, *, padding: Sequence[tuple[int, int]], mode: str, value: floa
         return np.pad(x, padding, mode=mode)  # type: ignore[call-overload]
     shape = [n + before + after for n, (before, after) in zip(x.shape, padding, strict=True)]
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-    out = _kernels.empty(shape, x.dtype, order)
+    out = base_kernels.empty(shape, x.dtype, order)
     out.fill(value)
     inside: tuple[Any, ...] = tuple(
         slice(b, b + n) for n, (b, _) in zip(x.shape, padding, strict=True)
     )
-    _kernels.copy_to(out[(*inside, ...)], x)
+    base_kernels.copy_to(out[(*inside, ...)], x)
     return out
 
 
@@ -93,10 +93,10 @@ def _stack(arrays: Sequence[Array], *, axis: int) -> Array:
     order = [i + (i >= axis) for i in order]
     order.insert(place, axis)
     shape = (*first.shape[:axis], len(arrays), *first.shape[axis:])
-    out = _kernels.empty(shape, np.result_type(*{a.dtype for a in arrays}), order)
+    out = base_kernels.empty(shape, np.result_type(*{a.dtype for a in arrays}), order)
     parts = np.moveaxis(out, axis, 0)
     for i, a in enumerate(arrays):
-        _kernels.copy_to(parts[i, ...], a)
+        base_kernels.copy_to(parts[i, ...], a)
     return out
 
 
@@ -108,11 +108,11 @@ def _concat(arrays: Sequence[Array], *, axis: int | None) -> Array:
     shape = list(first.shape)
     shape[axis] = sum(a.shape[axis] for a in arrays)
     order = sorted(range(first.ndim), key=lambda i: -abs(first.strides[i]))
-    out = _kernels.empty(shape, np.result_type(*arrays), order)
+    out = base_kernels.empty(shape, np.result_type(*arrays), order)
     start = 0
     for a in arrays:
         stop = start + a.shape[axis]
-        _kernels.copy_to(out[(slice(None),) * (axis % first.ndim) + (slice(start, stop),)], a)
+        base_kernels.copy_to(out[(slice(None),) * (axis % first.ndim) + (slice(start, stop),)], a)
         start = stop
     return out
 
@@ -122,7 +122,7 @@ KERNELS: Table = {
     "astype": _astype,
     "reshape": _reshape,
     "permute_dims": lambda x, axes: x.transpose(axes),
-    "broadcast_to": lambda x, shape: _kernels.broadcast_to(x, tuple(shape)),
+    "broadcast_to": lambda x, shape: base_kernels.broadcast_to(x, tuple(shape)),
     "flip": lambda x, axis: np.asarray(np.flip(x, axis)),
     "roll": lambda x, shift, axis: np.roll(x, shift, axis),
     "unstack": lambda x, axis: [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine import _linalg_kernels
+from fieldgrad.engine.bindings import linalg_kernels
 from fieldgrad.engine.device.table import Array, Table, arrays_out
 from fieldgrad.engine.errors import LinAlgError
 
@@ -47,7 +47,7 @@ def _contract_pair(term_a: str, a: Array, term_b: str, b: Array, rest: str) -> t
         return x.reshape(*shape, *(math.prod(sizes[i] for i in part) for part in (rows, columns)))
 
     x, y = matrices(term_a, a, left, inner), matrices(term_b, b, inner, right)
-    return term, _linalg_kernels.matmul(x, y).reshape([sizes[i] for i in term])
+    return term, linalg_kernels.matmul(x, y).reshape([sizes[i] for i in term])
 
 
 def _explained(message: str) -> Callable[..., Callable[..., Any]]:
@@ -157,8 +157,8 @@ def _expm(x: Array) -> Array:
 
 
 KERNELS: Table = {
-    "matmul": _linalg_kernels.matmul,
-    "linear": _linalg_kernels.linear,
+    "matmul": linalg_kernels.matmul,
+    "linear": linalg_kernels.linear,
     "einsum": _einsum,
     "cholesky": _cholesky,
     "qr": lambda x, mode: list(np.linalg.qr(x, mode)),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fieldgrad.engine import _norm_kernels
+from fieldgrad.engine.bindings import norm_kernels
 from fieldgrad.engine.device.table import Array, Table
 
 __all__ = ["KERNELS"]
@@ -18,7 +18,7 @@ def _instance_norm(
     eps: float,
     negative_slope: float,
 ) -> tuple[Array, ...]:
-    return _norm_kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
+    return norm_kernels.norm(x, weight, bias, x.shape[0], x.shape[1], eps, negative_slope)
 
 
 def _group_norm(
@@ -30,7 +30,7 @@ def _group_norm(
     eps: float,
     negative_slope: float,
 ) -> tuple[Array, ...]:
-    return _norm_kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
+    return norm_kernels.norm(x, weight, bias, x.shape[0], groups, eps, negative_slope)
 
 
 def _batch_norm(
@@ -43,7 +43,7 @@ def _batch_norm(
     running: tuple[Array, Array] | None,
     momentum: float,
 ) -> tuple[Array, ...]:
-    out, mean, rstd = _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope)
+    out, mean, rstd = norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope)
     if running is not None:
         count = x.size // x.shape[1]
         with np.errstate(divide="ignore"):  # no spread and no eps: infinite rstd, variance 0
@@ -70,7 +70,7 @@ def _given_norm(
         np.ascontiguousarray(mean, x.dtype).reshape(shape),
         np.ascontiguousarray(rstd, x.dtype).reshape(shape),
     )
-    return _norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, given)
+    return norm_kernels.norm(x, weight, bias, 1, x.shape[1], eps, negative_slope, given)
 
 
 def _layer_norm(
@@ -84,7 +84,7 @@ def _layer_norm(
     size = math.prod(x.shape[x.ndim - n_axes :])
     rows = x.reshape(x.size // max(size, 1), size)
     weight, bias = (None if p is None else p.reshape(-1) for p in (weight, bias))
-    out, mean, rstd = _norm_kernels.norm(rows, weight, bias, len(rows), 1, eps)
+    out, mean, rstd = norm_kernels.norm(rows, weight, bias, len(rows), 1, eps)
     return out.reshape(x.shape), mean, rstd
 
 
@@ -94,13 +94,13 @@ KERNELS: Table = {
     "batch_norm": _batch_norm,
     "given_norm": _given_norm,
     "layer_norm": _layer_norm,
-    "norm_gradient": _norm_kernels.norm_gradient,
-    "softmax": _norm_kernels.softmax,
-    "log_softmax": _norm_kernels.log_softmax,
-    "softmax_gradient": _norm_kernels.softmax_gradient,
-    "log_softmax_gradient": _norm_kernels.log_softmax_gradient,
-    "cross_entropy": _norm_kernels.cross_entropy,
-    "cross_entropy_gradient": _norm_kernels.cross_entropy_gradient,
-    "overlap_sums": _norm_kernels.overlap_sums,
-    "overlap_sums_gradient": _norm_kernels.overlap_sums_gradient,
+    "norm_gradient": norm_kernels.norm_gradient,
+    "softmax": norm_kernels.softmax,
+    "log_softmax": norm_kernels.log_softmax,
+    "softmax_gradient": norm_kernels.softmax_gradient,
+    "log_softmax_gradient": norm_kernels.log_softmax_gradient,
+    "cross_entropy": norm_kernels.cross_entropy,
+    "cross_entropy_gradient": norm_kernels.cross_entropy_gradient,
+    "overlap_sums": norm_kernels.overlap_sums,
+    "overlap_sums_gradient": norm_kernels.overlap_sums_gradient,
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fieldgrad.engine import _kernels
+from fieldgrad.engine.bindings import base_kernels
 from fieldgrad.engine.device.table import Array, Table, arrays_out
 
 __all__ = ["KERNELS"]
@@ -24,12 +24,12 @@ KERNELS: Table = {
     "sort": _sort,
     "argsort": _argsort,
     **{
-        f.__name__: _kernels.Reduction(f.__name__, f)
+        f.__name__: base_kernels.Reduction(f.__name__, f)
         for f in (np.sum, np.mean, np.prod, np.max, np.min, np.argmax, np.argmin)
     },
-    "cumsum": _kernels.cumsum,
+    "cumsum": base_kernels.cumsum,
     "cumprod": lambda x, axis: np.cumprod(x, axis=axis),
-    "linear_scan": _kernels.linear_scan,
+    "linear_scan": base_kernels.linear_scan,
     "logcumsumexp": arrays_out(np.logaddexp.accumulate),
     "all": arrays_out(np.all),
     "any": arrays_out(np.any),

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine import _nn_kernels
+from fieldgrad.engine.bindings import nn_kernels
 from fieldgrad.engine.device.table import Array, Table
 
 __all__ = ["KERNELS"]
 
 
 def _resample(x: Array, *, axis: int, taps: Any) -> Array:
-    return _nn_kernels.resample(x, axis % x.ndim, taps.n_out, taps.start, taps.index, taps.weight)
+    return nn_kernels.resample(x, axis % x.ndim, taps.n_out, taps.start, taps.index, taps.weight)
 
 
 def _unfold(x: Array, **window: Any) -> Array:
@@ -63,10 +63,10 @@ def _tap_slices(
 KERNELS: Table = {
     "unfold": _unfold,
     "fold": _fold,
-    "conv": _nn_kernels.conv,
-    "conv_transpose": _nn_kernels.conv_transpose,
-    "conv_weight": _nn_kernels.conv_weight,
-    "max_pool": _nn_kernels.max_pool,
-    "max_unpool": _nn_kernels.max_unpool,
+    "conv": nn_kernels.conv,
+    "conv_transpose": nn_kernels.conv_transpose,
+    "conv_weight": nn_kernels.conv_weight,
+    "max_pool": nn_kernels.max_pool,
+    "max_unpool": nn_kernels.max_unpool,
     "resample": _resample,
 }

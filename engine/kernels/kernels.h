@@ -1,7 +1,7 @@
 /* Every kernel, once: FG_KERNELS(K) lists K(result, name, (arguments)) for the compiled families.
  *
  * table.c makes one struct of pointers per instruction set from this list, cpu.c picks one of
- * them, _kernels.pyx and _nn_kernels.pyx call through it. Sizes and strides are ptrdiff_t; strides
+ * them, _kernels.pyx and nn_kernels.pyx call through it. Sizes and strides are ptrdiff_t; strides
  * count elements unless a name ends in _bytes; _f32 / _f64 name the element type. */
 #ifndef FG_KERNELS_H
 #define FG_KERNELS_H

@@ -25,7 +25,7 @@ FG_INLINE double root_f64(double x) { return sqrt(x); }
 
 typedef void (*update_loop)(void *const *data, ptrdiff_t first, ptrdiff_t last, const double *s);
 
-/* In the order of UPDATES in _optim_kernels.pyx. */
+/* In the order of UPDATES in optim_kernels.pyx. */
 static const update_loop updates[][2] = {
     {descend_f32, descend_f64}, {momentum_f32, momentum_f64}, {nesterov_f32, nesterov_f64},
     {adam_f32, adam_f64},       {approach_f32, approach_f64}, {scale_f32, scale_f64},

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fieldgrad.engine import _optim_kernels
 from fieldgrad.engine._core import Tensor, bump_versions
+from fieldgrad.engine.bindings import optim_kernels
 from fieldgrad.engine.optim.base import Array, Optimizer, check, check_params, load, table
 
 __all__ = ["EMA", "Lookahead"]
@@ -58,7 +58,7 @@ class EMA:
         t = int(self._steps)
         rate = 1 - min(self.decay, (1 + t) / (10 + t))
         columns = [list(self._average.values()), [p.data for p in self.params]]
-        _optim_kernels.update("approach", columns, table(len(self.params), rate))
+        optim_kernels.update("approach", columns, table(len(self.params), rate))
 
     def swap(self) -> None:
         """Exchange parameters and averages; a second call exchanges them back."""

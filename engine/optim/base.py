@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import _optim_kernels
 from fieldgrad.engine._core import Tensor, bump_versions
+from fieldgrad.engine.bindings import optim_kernels
 from fieldgrad.engine.errors import DataError, RecipeError, ShapeError, suggest
 
 __all__ = ["Array", "Optimizer", "Params", "check", "check_params", "load", "table"]
@@ -166,7 +166,7 @@ class Optimizer:
             [p.grad.data for p in members],  # type: ignore[union-attr]
             *([self._state[slot][i] for i in chosen] for slot in slots),
         ]
-        _optim_kernels.update(kind, columns, table(len(chosen), *settings))
+        optim_kernels.update(kind, columns, table(len(chosen), *settings))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

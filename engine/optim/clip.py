@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fieldgrad.engine import _optim_kernels
 from fieldgrad.engine._core import Tensor, bump_versions
+from fieldgrad.engine.bindings import optim_kernels
 from fieldgrad.engine.optim.base import check, table
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
@@ -49,9 +49,9 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     check("max_norm", max_norm, max_norm > 0, "a positive number")
     gradients = [p.grad for p in params if p.grad is not None]
     arrays = [g.data for g in gradients]
-    norm = math.sqrt(_optim_kernels.sum_of_squares(arrays))
+    norm = math.sqrt(optim_kernels.sum_of_squares(arrays))
     if math.isfinite(norm) and norm > max_norm:
-        _optim_kernels.update("scale", [arrays], table(len(arrays), max_norm / norm))
+        optim_kernels.update("scale", [arrays], table(len(arrays), max_norm / norm))
         bump_versions(gradients)
     return norm
 

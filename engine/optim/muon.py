@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from fieldgrad.engine import _optim_kernels
-from fieldgrad.engine._linalg_kernels import matmul
+from fieldgrad.engine.bindings import optim_kernels
+from fieldgrad.engine.bindings.linalg_kernels import matmul
 from fieldgrad.engine.errors import RecipeError
 from fieldgrad.engine.optim.base import Array, Optimizer, Params, check
 
@@ -114,7 +114,7 @@ class Muon(Optimizer):
         a, b, c = self.ns_coefficients
         tall = x.shape[0] > x.shape[1]
         x = x.T if tall else x
-        norm = math.sqrt(_optim_kernels.sum_of_squares([np.ascontiguousarray(x)]))
+        norm = math.sqrt(optim_kernels.sum_of_squares([np.ascontiguousarray(x)]))
         x = x / x.dtype.type(max(norm, self.eps))
         for _ in range(self.ns_steps):
             gram = matmul(x, x.T)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldgrad.engine._irregular_kernels import MAX_NEIGHBORS
+from fieldgrad.engine.bindings.irregular_kernels import MAX_NEIGHBORS
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.shapes.layout import Shape, broadcast
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldgrad.engine import _kernels
+from fieldgrad.engine.bindings import base_kernels
 from fieldgrad.engine.errors import FileError
 from fieldgrad.engine.files import atomic_write, write_error
 from fieldgrad.engine.train.events import Callback
@@ -177,8 +177,8 @@ def about_machine() -> dict[str, Any]:
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
-            "threads": _kernels.get_num_threads(),
-            "instructions": _kernels.isa,
+            "threads": base_kernels.get_num_threads(),
+            "instructions": base_kernels.isa,
             "memory_gb": _memory_gb(),
             "precision": f"{precision.name}: {precision.reason}",
         },

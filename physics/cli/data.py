@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.jets import JetBatch, concatenate
+from fieldgrad.physics.jets.batch import JetBatch, concatenate
 
 __all__ = ["VERBS"]
 
@@ -34,7 +34,7 @@ def generate(
     ] = 0,
 ) -> None:
     """Generate jets with Pythia and FastJet, in the layout of the top-tagging reference."""
-    from fieldgrad.physics.generate import Cuts, generate_dataset
+    from fieldgrad.physics.simulation.generate import Cuts, generate_dataset
 
     low, high = _numbers("--pt", pt, 2)
     names = [name.strip() for name in process.split(",")]
@@ -72,11 +72,11 @@ def inspect(
     most: Annotated[int, typer.Option("-n", min=1, help="Most entries of each file.")] = 10_000,
 ) -> None:
     """Show what files hold, what the cuts leave of them, and the sums of weights by class."""
-    from fieldgrad.physics.config import DataConfig
-    from fieldgrad.physics.datasets import describe
-    from fieldgrad.physics.sources import open_source
-    from fieldgrad.physics.streams import JetStream, find_files
-    from fieldgrad.physics.weights import sum_weights
+    from fieldgrad.physics.jets.weights import sum_weights
+    from fieldgrad.physics.reading.config import DataConfig
+    from fieldgrad.physics.reading.datasets import describe
+    from fieldgrad.physics.reading.sources import open_source
+    from fieldgrad.physics.reading.streams import JetStream, find_files
 
     paths = find_files(files)
     description = DataConfig.load(config) if config else None

@@ -90,11 +90,11 @@ def evaluate(
     pdf: Pdf = False,
 ) -> None:
     """Compare a tagger's scores with the truth of labeled jets; with --train, trees beside it."""
-    from fieldgrad.physics.datasets import OBSERVABLES
-    from fieldgrad.physics.report import compare
-    from fieldgrad.physics.substructure import with_observables
-    from fieldgrad.physics.tagger import Tagger
-    from fieldgrad.physics.tasks import PT_EDGES
+    from fieldgrad.physics.jets.substructure import with_observables
+    from fieldgrad.physics.reading.datasets import OBSERVABLES
+    from fieldgrad.physics.tagging.report import compare
+    from fieldgrad.physics.tagging.tagger import Tagger
+    from fieldgrad.physics.tagging.tasks import PT_EDGES
 
     require("matplotlib", extra="physics")
     tagger = Tagger.load(model)
@@ -124,8 +124,8 @@ def predict(
     config: ConfigFile = None,
 ) -> None:
     """Tag jets: scores beside truth and observers, in the order of the input."""
-    from fieldgrad.physics.outputs import SUFFIXES, scores_table, write_columns
-    from fieldgrad.physics.tagger import Tagger
+    from fieldgrad.physics.reading.outputs import SUFFIXES, scores_table, write_columns
+    from fieldgrad.physics.tagging.tagger import Tagger
 
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"--out {out} ends in {out.suffix!r}; expected {', '.join(SUFFIXES)}.")
@@ -145,7 +145,7 @@ def plot(
     pdf: Pdf = False,
 ) -> None:
     """Draw the curves of one or several taggers for the same jets from their scores."""
-    from fieldgrad.physics.report import draw, read_scores
+    from fieldgrad.physics.tagging.report import draw, read_scores
 
     require("matplotlib", extra="physics")
     scores, jets = read_scores(files)
@@ -174,8 +174,8 @@ def _absolute(files: list[str]) -> list[str]:
 
 def _read(files: list[str], tagger: Any, config: Path | None, *, truth: bool) -> Any:
     """Read jets as the model's own description says, or another, or the files' layout."""
-    from fieldgrad.physics.config import DataConfig
-    from fieldgrad.physics.streams import read_jets
+    from fieldgrad.physics.reading.config import DataConfig
+    from fieldgrad.physics.reading.streams import read_jets
 
     description = None
     if config is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.engine import _kernels
+from fieldgrad.engine.bindings import base_kernels
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.float16])
@@ -18,10 +18,10 @@ def test_every_order_to_every_order(shape, dtype):
     x = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     orders = list(itertools.permutations(range(len(shape))))
     for first, second in itertools.product(orders, orders):
-        source = _kernels.empty(shape, dtype, first)
+        source = base_kernels.empty(shape, dtype, first)
         source[...] = x
-        out = _kernels.empty(shape, dtype, second)
-        _kernels.copy_to(out, source)
+        out = base_kernels.empty(shape, dtype, second)
+        base_kernels.copy_to(out, source)
         np.testing.assert_array_equal(out, x)
 
 
@@ -36,9 +36,9 @@ def test_views_with_gaps_repeats_and_reversed_axes():
     ]
     for source in sources:
         for out in (np.empty(source.shape, np.float32), np.empty(source.T.shape, np.float32).T):
-            _kernels.copy_to(out, source)
+            base_kernels.copy_to(out, source)
             np.testing.assert_array_equal(out, source)
-    _kernels.copy_to(wide[1:7, 5:55, 10:80], x)
+    base_kernels.copy_to(wide[1:7, 5:55, 10:80], x)
     np.testing.assert_array_equal(wide[1:7, 5:55, 10:80], x)
     assert np.count_nonzero(wide) == np.count_nonzero(x)
 
@@ -48,7 +48,7 @@ def test_an_array_that_is_not_aligned_or_of_another_byte_order():
     shifted = np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(np.float32)
     for source in (shifted, x.astype(">f4")):
         out = np.empty(12, np.float32)
-        _kernels.copy_to(out, source)
+        base_kernels.copy_to(out, source)
         np.testing.assert_array_equal(out, x)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.engine import _kernels, memory
+from fieldgrad.engine import memory
+from fieldgrad.engine.bindings import base_kernels
 
 MIB = 1 << 20
 
@@ -21,28 +22,28 @@ def empty_pool():
 
 def test_counts_what_arrays_use_and_keeps_it_for_the_next():
     before = memory.stats()
-    x = _kernels.empty((MIB,))
+    x = base_kernels.empty((MIB,))
     address = x.ctypes.data
     assert address % 64 == 0
     assert memory.stats().used - before.used == 4 * MIB
     del x
     assert memory.stats().free == 4 * MIB
-    assert _kernels.empty((MIB,)).ctypes.data == address
+    assert base_kernels.empty((MIB,)).ctypes.data == address
     assert memory.trim() == 4 * MIB
     assert memory.stats().free == 0
 
 
 def test_a_view_keeps_the_block():
-    view = _kernels.empty((MIB,))[::2]
+    view = base_kernels.empty((MIB,))[::2]
     assert memory.stats().free == 0
     del view
     assert memory.stats().free == 4 * MIB
 
 
 def test_a_block_serves_a_somewhat_smaller_array_too():
-    large = _kernels.empty((MIB,))
+    large = base_kernels.empty((MIB,))
     del large
-    small = _kernels.empty((MIB * 3 // 4,))
+    small = base_kernels.empty((MIB * 3 // 4,))
     assert memory.stats().free == 0
     assert small.ctypes.data % 64 == 0
 
@@ -51,7 +52,7 @@ def test_holds_no_more_than_arrays_needed_at_some_time():
     memory.reset_peak()
     base = memory.stats().used
     for n in (1, 3, 5, 7, 9, 11):
-        x = _kernels.empty((n * MIB,))
+        x = base_kernels.empty((n * MIB,))
         del x
     after = memory.stats()
     assert after.used == base
@@ -59,7 +60,7 @@ def test_holds_no_more_than_arrays_needed_at_some_time():
 
 
 def test_limit_bounds_what_is_kept():
-    a, b = _kernels.empty((MIB,)), _kernels.empty((MIB,))
+    a, b = base_kernels.empty((MIB,)), base_kernels.empty((MIB,))
     memory.set_limit(5 * MIB)
     del a, b
     assert memory.stats().free == 4 * MIB
@@ -79,7 +80,7 @@ def test_threads_share_the_pool():
 
     def work(value):
         for i in range(30):
-            x = _kernels.empty((50_000 + 1000 * i,))
+            x = base_kernels.empty((50_000 + 1000 * i,))
             x.fill(value)
             y = fg.tensor(x) * 2.0
             if not (y.numpy() == 2 * value).all():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.io import write_image, write_labels
-from fieldgrad.neuro.segmenter import Normalization, Preparation, Segmenter
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.io import write_image, write_labels
+from fieldgrad.neuro.segmentation.segmenter import Normalization, Preparation, Segmenter
 from fieldgrad.shared_models import UNet
 
 SHAPE = (14, 16, 12)

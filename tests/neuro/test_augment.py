@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.neuro.augment import (
+from fieldgrad.neuro.segmentation.augment import (
     Augmenter,
     Blur,
     Brightness,

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from fieldgrad.engine.cli import app
 from fieldgrad.engine.errors import FieldgradError
-from fieldgrad.neuro.io import read_labels, to_nibabel, write_image
-from fieldgrad.neuro.segmenter import Segmenter
+from fieldgrad.neuro.images.io import read_labels, to_nibabel, write_image
+from fieldgrad.neuro.segmentation.segmenter import Segmenter
 
 DATA = Path(os.environ.get("FIELDGRAD_DATA", "nowhere")) / "neuro"
 
@@ -157,7 +157,7 @@ def test_a_bad_scan_stops_the_work_before_it_begins(model, scan, scan_file, tmp_
 
 
 def test_scans_are_not_held_in_memory_together(model, scan_file, tmp_path, monkeypatch):
-    from fieldgrad.neuro import io
+    from fieldgrad.neuro.images import io
 
     alive, most = [], []
     read = io.read_image
@@ -309,7 +309,7 @@ def test_after_ctrl_c_the_message_says_how_to_continue(dataset, tmp_path, monkey
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fieldgrad.neuro.tasks.fit_and_save", interrupt)
+    monkeypatch.setattr("fieldgrad.neuro.segmentation.tasks.fit_and_save", interrupt)
     run_dir = tmp_path / "run"
     result = neuro("train", dataset, *TRAIN, "-o", run_dir)
     assert result.exit_code == 130

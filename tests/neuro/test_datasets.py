@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.neuro.datasets import TISSUES, load_mni152, open_dataset
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.io import write_image, write_labels
+from fieldgrad.neuro.images.datasets import TISSUES, load_mni152, open_dataset
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.io import write_image, write_labels
 
 
 @pytest.fixture

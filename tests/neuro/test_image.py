@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.neuro.image import Image, check_intensities, foreground_box
+from fieldgrad.neuro.images.image import Image, check_intensities, foreground_box
 
 ORIENTATIONS = [
     "".join(pair[k] for pair, k in zip(pairs, flips, strict=True))

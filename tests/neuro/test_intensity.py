@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.neuro.intensity import normalize_ct, rescale_percentiles, zscore
+from fieldgrad.neuro.images.intensity import normalize_ct, rescale_percentiles, zscore
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.neuro.image import Header, Image
-from fieldgrad.neuro.io import (
+from fieldgrad.neuro.images.image import Header, Image
+from fieldgrad.neuro.images.io import (
     from_nibabel,
     read_image,
     read_labels,

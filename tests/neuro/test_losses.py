@@ -5,7 +5,7 @@ import pytest
 
 import fieldgrad.engine as fg
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.neuro.losses import deep_supervision_weights, dice_cross_entropy
+from fieldgrad.neuro.segmentation.losses import deep_supervision_weights, dice_cross_entropy
 
 TARGET = np.array([[[0, 1], [2, 1]]])  # (batch, n0, n1)
 

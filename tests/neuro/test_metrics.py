@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.metrics import dice, evaluate, surface_distances, volumes, write_tsv
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.segmentation.metrics import (
+    dice,
+    evaluate,
+    surface_distances,
+    volumes,
+    write_tsv,
+)
 
 NAMES = {1: "left", 2: "right", 3: "third"}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import ShapeError
-from fieldgrad.neuro.patches import (
+from fieldgrad.neuro.segmentation.patches import (
     choose_patch,
     extract_patch,
     foreground_locations,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.neuro.datasets import open_dataset
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.io import write_image, write_labels
-from fieldgrad.neuro.plan import (
+from fieldgrad.neuro.images.datasets import open_dataset
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.io import write_image, write_labels
+from fieldgrad.neuro.segmentation.plan import (
     NNUNET_FEATURE_BUDGET,
     Fingerprint,
     IntensityStatistics,

@@ -7,17 +7,17 @@ import nibabel
 import numpy as np
 import pytest
 
-from fieldgrad.neuro.datasets import open_dataset
-from fieldgrad.neuro.io import read_image, read_labels, write_labels
-from fieldgrad.neuro.metrics import dice
-from fieldgrad.neuro.plan import fingerprint, make_plan
-from fieldgrad.neuro.resample import (
+from fieldgrad.neuro.images.datasets import open_dataset
+from fieldgrad.neuro.images.io import read_image, read_labels, write_labels
+from fieldgrad.neuro.images.resample import (
     labels_from_probabilities,
     resample,
     resample_labels,
     resample_labels_onto,
 )
-from fieldgrad.neuro.synth import Synthesizer
+from fieldgrad.neuro.segmentation.metrics import dice
+from fieldgrad.neuro.segmentation.plan import fingerprint, make_plan
+from fieldgrad.neuro.segmentation.synth import Synthesizer
 
 DATA = Path(os.environ.get("FIELDGRAD_DATA", "nowhere")) / "neuro"
 pytestmark = [

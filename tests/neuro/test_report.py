@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError, MissingExtra
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.report import plot_curves, plot_overlay
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.segmentation.report import plot_curves, plot_overlay
 
 
 def head(orientation="RAS"):

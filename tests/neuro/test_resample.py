@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.resample import (
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.resample import (
     axis_operator,
     labels_from_probabilities,
     resample,

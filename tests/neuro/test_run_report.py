@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.runs.report import write_report
-from fieldgrad.neuro.run_report import report_sections
-from fieldgrad.neuro.tasks import train_on_dataset
+from fieldgrad.neuro.segmentation.run_report import report_sections
+from fieldgrad.neuro.segmentation.tasks import train_on_dataset
 
 
 def test_a_report_has_data_and_dice_with_intervals(dataset, tmp_path):

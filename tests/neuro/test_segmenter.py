@@ -7,9 +7,9 @@ import pytest
 import fieldgrad.engine as fg
 from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.io import to_nibabel
-from fieldgrad.neuro.segmenter import Normalization, Preparation, Segmenter
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.io import to_nibabel
+from fieldgrad.neuro.segmentation.segmenter import Normalization, Preparation, Segmenter
 
 
 def test_the_label_map_lies_on_the_grid_of_the_scan(make_segmenter, scan):

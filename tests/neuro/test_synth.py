@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.neuro.synth import T1_PRIORS, Synthesizer
+from fieldgrad.neuro.segmentation.synth import T1_PRIORS, Synthesizer
 
 STILL = {"scaling": 0, "rotation": 0, "shearing": 0, "displacement": 0, "flip": 0}
 CLEAN = {"bias": 0, "gamma": 0, "isotropic": 0, "thick": 0}

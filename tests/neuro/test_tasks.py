@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, RecipeError
-from fieldgrad.neuro.image import Image
-from fieldgrad.neuro.io import read_image, read_labels, write_image, write_labels
-from fieldgrad.neuro.segmenter import Segmenter
-from fieldgrad.neuro.tasks import evaluate_dataset, train_on_dataset
-from fieldgrad.neuro.train import CenterPatches
+from fieldgrad.neuro.images.image import Image
+from fieldgrad.neuro.images.io import read_image, read_labels, write_image, write_labels
+from fieldgrad.neuro.segmentation.segmenter import Segmenter
+from fieldgrad.neuro.segmentation.tasks import evaluate_dataset, train_on_dataset
+from fieldgrad.neuro.segmentation.train import CenterPatches
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 QUICK = {"budget": "2 steps", "base_features": 2, "steps_per_epoch": 2}

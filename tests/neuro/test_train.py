@@ -5,12 +5,12 @@ import pytest
 
 from fieldgrad.engine.data import Loader
 from fieldgrad.engine.errors import DataError
-from fieldgrad.neuro.augment import Augmenter, Brightness
-from fieldgrad.neuro.io import read_image
-from fieldgrad.neuro.learners import segmenter
-from fieldgrad.neuro.segmenter import Segmenter
-from fieldgrad.neuro.synth import Synthesizer
-from fieldgrad.neuro.train import (
+from fieldgrad.neuro.images.io import read_image
+from fieldgrad.neuro.segmentation.augment import Augmenter, Brightness
+from fieldgrad.neuro.segmentation.learners import segmenter
+from fieldgrad.neuro.segmentation.segmenter import Segmenter
+from fieldgrad.neuro.segmentation.synth import Synthesizer
+from fieldgrad.neuro.segmentation.train import (
     CenterPatches,
     RandomPatches,
     SyntheticPairs,

@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from fieldgrad.physics.datasets import made_up_jets
-from fieldgrad.physics.features import kinematic_columns
-from fieldgrad.physics.outputs import write_reference_table
+from fieldgrad.physics.jets.features import kinematic_columns
+from fieldgrad.physics.reading.datasets import made_up_jets
+from fieldgrad.physics.reading.outputs import write_reference_table
 
 WEAVER = """
 ### in the format of weaver-core, for trees with the branches of JetClass

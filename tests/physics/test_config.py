@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.features import KINEMATIC
-from fieldgrad.physics.streams import JetStream, read_jets
+from fieldgrad.physics.jets.features import KINEMATIC
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.streams import JetStream, read_jets
 
 pytest.importorskip("awkward")
 

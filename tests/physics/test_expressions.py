@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.expressions import Expression, Formulas
+from fieldgrad.physics.reading.expressions import Expression, Formulas
 
 ak = pytest.importorskip("awkward")
 

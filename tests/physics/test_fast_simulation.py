@@ -6,8 +6,8 @@ import pytest
 import fieldgrad.engine as fg
 from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.physics.fast_simulation import FastSimulation, compare_samples
 from fieldgrad.physics.models.spline_flow import SplineFlow, spline
+from fieldgrad.physics.simulation.fast_simulation import FastSimulation, compare_samples
 
 
 def test_spline_rises_and_its_inverse_is_exact():

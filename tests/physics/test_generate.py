@@ -9,15 +9,15 @@ from typer.testing import CliRunner
 
 from fieldgrad.engine.cli import app
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics import kinematics
-from fieldgrad.physics.detector import simulate
-from fieldgrad.physics.generate import Cuts, generate, generate_dataset
-from fieldgrad.physics.streams import read_jets
+from fieldgrad.physics.jets import kinematics
+from fieldgrad.physics.reading.streams import read_jets
+from fieldgrad.physics.simulation.detector import simulate
+from fieldgrad.physics.simulation.generate import Cuts, generate, generate_dataset
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr("fieldgrad.physics.generate._BLOCK", 12)
+    monkeypatch.setattr("fieldgrad.physics.simulation.generate._BLOCK", 12)
 
 
 def test_tracks_are_lost_and_smeared_as_stated():

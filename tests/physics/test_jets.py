@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.jets import JetBatch, concatenate, pad
+from fieldgrad.physics.jets.batch import JetBatch, concatenate, pad
 
 
 def make_jets(counts=(3, 0, 5, 1), seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fieldgrad.physics import kinematics
+from fieldgrad.physics.jets import kinematics
 
 
 @pytest.fixture

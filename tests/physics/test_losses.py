@@ -6,7 +6,7 @@ from scipy.special import log_softmax
 
 import fieldgrad.engine as fg
 from fieldgrad.engine.errors import DataError, ShapeError
-from fieldgrad.physics import losses
+from fieldgrad.physics.tagging import losses
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics import calibration, metrics, significance
-from fieldgrad.physics.decorrelation import sculpting
+from fieldgrad.physics.figures import calibration, metrics, significance
+from fieldgrad.physics.figures.decorrelation import sculpting
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.physics.datasets import made_up_jets
-from fieldgrad.physics.outputs import scores_table, write_columns
-from fieldgrad.physics.sources import open_source
+from fieldgrad.physics.reading.datasets import made_up_jets
+from fieldgrad.physics.reading.outputs import scores_table, write_columns
+from fieldgrad.physics.reading.sources import open_source
 
 
 @pytest.fixture

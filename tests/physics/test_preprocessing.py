@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.datasets import describe, made_up_jets
-from fieldgrad.physics.features import KINEMATIC, kinematic_columns, kinematic_features
-from fieldgrad.physics.jets import JetBatch
-from fieldgrad.physics.preprocessing import InputGroup, Preprocessing, Variable
-from fieldgrad.physics.streams import read_jets
+from fieldgrad.physics.jets.batch import JetBatch
+from fieldgrad.physics.jets.features import KINEMATIC, kinematic_columns, kinematic_features
+from fieldgrad.physics.jets.preprocessing import InputGroup, Preprocessing, Variable
+from fieldgrad.physics.reading.datasets import describe, made_up_jets
+from fieldgrad.physics.reading.streams import read_jets
 
 
 def group(*variables, **options):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.datasets import describe, made_up_jets
-from fieldgrad.physics.features import KINEMATIC, kinematic_features
-from fieldgrad.physics.reading import find_vectors
-from fieldgrad.physics.streams import read_jets
+from fieldgrad.physics.jets.features import KINEMATIC, kinematic_features
+from fieldgrad.physics.reading.columns import find_vectors
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.datasets import describe, made_up_jets
+from fieldgrad.physics.reading.streams import read_jets
 
 ak = pytest.importorskip("awkward")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.datasets import describe
-from fieldgrad.physics.sources import open_source
-from fieldgrad.physics.streams import JetStream, read_jets
-from fieldgrad.physics.substructure import observables
+from fieldgrad.physics.jets.substructure import observables
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.datasets import describe
+from fieldgrad.physics.reading.sources import open_source
+from fieldgrad.physics.reading.streams import JetStream, read_jets
 
 FOLDER = Path(os.environ.get("FIELDGRAD_DATA", "nowhere")) / "physics"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="FIELDGRAD_DATA names no folder")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.sources import open_source
-from fieldgrad.physics.streams import JetStream, read_jets
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.sources import open_source
+from fieldgrad.physics.reading.streams import JetStream, read_jets
 
 pytest.importorskip("awkward")
 

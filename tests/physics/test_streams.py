@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError, FileError
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.datasets import made_up_jets
-from fieldgrad.physics.outputs import write_reference_table
-from fieldgrad.physics.streams import JetLoader, JetStream, find_files, read_jets
-from fieldgrad.physics.weights import Reweighting
+from fieldgrad.physics.jets.weights import Reweighting
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.datasets import made_up_jets
+from fieldgrad.physics.reading.outputs import write_reference_table
+from fieldgrad.physics.reading.streams import JetLoader, JetStream, find_files, read_jets
 
 pytest.importorskip("awkward")
 
@@ -146,9 +146,9 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
     """Ten times the jets, through the same buffer: the same peak, up to a few chunks."""
     code = """
 import resource, sys
-from fieldgrad.physics.config import DataConfig
-from fieldgrad.physics.streams import JetLoader, JetStream
-from fieldgrad.physics.features import KINEMATIC
+from fieldgrad.physics.reading.config import DataConfig
+from fieldgrad.physics.reading.streams import JetLoader, JetStream
+from fieldgrad.physics.jets.features import KINEMATIC
 stream = JetStream([sys.argv[1]] * int(sys.argv[2]), DataConfig.from_table(
     {"inputs": {"pf_features": {"length": 64, "vars": list(KINEMATIC.group("features").names)}}}),
     chunk_size=500)

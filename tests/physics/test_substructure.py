@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics import kinematics, substructure
-from fieldgrad.physics.datasets import made_up_jets
-from fieldgrad.physics.jets import JetBatch
+from fieldgrad.physics.jets import kinematics, substructure
+from fieldgrad.physics.jets.batch import JetBatch
+from fieldgrad.physics.reading.datasets import made_up_jets
 
 
 def pseudojets(fastjet, jets, i):

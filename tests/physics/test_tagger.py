@@ -7,11 +7,12 @@ import pytest
 
 from fieldgrad.engine.errors import DataError, FileError, RecipeError
 from fieldgrad.engine.testing import check_field
-from fieldgrad.physics import losses, metrics
-from fieldgrad.physics.datasets import made_up_jets
 from fieldgrad.physics.field import field
+from fieldgrad.physics.figures import metrics
 from fieldgrad.physics.models import PFN, ParticleTransformer
-from fieldgrad.physics.tagger import Tagger
+from fieldgrad.physics.reading.datasets import made_up_jets
+from fieldgrad.physics.tagging import losses
+from fieldgrad.physics.tagging.tagger import Tagger
 
 SMALL = partial(PFN, phi=(16, 16), f=(16,))
 

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fieldgrad.engine.cli import app
-from fieldgrad.physics.datasets import made_up_jets
-from fieldgrad.physics.outputs import write_reference_table
+from fieldgrad.physics.reading.datasets import made_up_jets
+from fieldgrad.physics.reading.outputs import write_reference_table
 
 pytest.importorskip("matplotlib", reason="needs the extra physics")
 pytest.importorskip("sklearn", reason="needs the extra physics")
@@ -69,7 +69,7 @@ def test_scores_come_in_the_order_of_the_input(folder, tmp_path, suffix):
     result = physics("predict", folder / "test.h5", folder / "val.h5", "-m", model, "-o", out)
     assert result.exit_code == 0, result.output
     assert "Scores of 500 jets" in result.output
-    from fieldgrad.physics.sources import open_source
+    from fieldgrad.physics.reading.sources import open_source
 
     with open_source(out) as source:
         table = source.read(source.names)

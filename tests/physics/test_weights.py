@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fieldgrad.engine.errors import DataError
-from fieldgrad.physics.jets import JetBatch
-from fieldgrad.physics.weights import Reweighting, check_weights, sum_weights
+from fieldgrad.physics.jets.batch import JetBatch
+from fieldgrad.physics.jets.weights import Reweighting, check_weights, sum_weights
 
 PT = (500.0, 550.0, 600.0, 700.0)
 MASS = (0.0, 50.0, 100.0, 200.0)
