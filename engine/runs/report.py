@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from fieldgrad.engine import recipe
 from fieldgrad.engine.errors import FieldgradError, FileError
-from fieldgrad.engine.field import Field, import_object
+from fieldgrad.engine.field import Field, find_field, import_object
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.runs.curves import run_charts
 from fieldgrad.engine.runs.listing import clock
@@ -41,7 +41,7 @@ class Section:
     rows : sequence of sequence of str, optional
         Its rows.
     pictures : mapping of str to Path, optional
-        Image files (PNG) by their captions.
+        Image files (PNG or SVG) by their captions; those that are not there are left out.
     """
 
     title: str
@@ -143,7 +143,7 @@ def report_page(folder: Path) -> str:
     source = folder / "recipe.toml"
     if not status and not source.exists():
         raise FileError(f"{folder} holds no run (no run.json, no recipe.toml).", folder)
-    field, summary = _field(source)
+    field, summary = _field(source, status)
     text = source.read_text(encoding="utf-8") if source.exists() else ""
     sections = _field_sections(field, folder)
     charts = run_charts(rows, changes, ((820, 330), (820, 240))) if rows else {}
@@ -173,14 +173,15 @@ def report_page(folder: Path) -> str:
     )
 
 
-def _field(source: Path) -> tuple[Field | None, str]:
-    if not source.exists():
-        return None, ""
+def _field(source: Path, status: Mapping[str, Any]) -> tuple[Field | None, str]:
+    """Give the run's field and summary, from its recipe or else from the learner that trained."""
     try:
-        loaded = recipe.load(str(source))
+        if source.exists():
+            loaded = recipe.load(str(source))
+            return loaded.field, loaded.summary
+        return (find_field(status["field"]), "") if status.get("field") else (None, "")
     except FieldgradError:  # of a field that is not installed here; the report does without it
         return None, ""
-    return loaded.field, loaded.summary
 
 
 def _field_sections(field: Field | None, folder: Path) -> list[Section]:
@@ -252,7 +253,8 @@ def _section(section: Section) -> str:
             for row in section.rows
         )
         parts.append(f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>")
-    figures = [_figure(caption, path) for caption, path in (section.pictures or {}).items()]
+    files = section.pictures or {}
+    figures = [_figure(caption, path) for caption, path in files.items() if path.exists()]
     if figures:
         parts.append(f"<div class=pictures>{''.join(figures)}</div>")
     return "".join([*parts, "</section>"])
@@ -267,8 +269,9 @@ def _pictures(files: Mapping[str, Path]) -> str:
 
 def _figure(caption: str, path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode("ascii")
+    kind = "svg+xml" if path.suffix == ".svg" else "png"
     return (
-        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
+        f'<figure><img alt="{html.escape(caption)}" src="data:image/{kind};base64,{data}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
 

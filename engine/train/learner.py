@@ -69,6 +69,8 @@ class Learner:
     write_model : callable, optional
         How the field writes its model file to a path, with all that prediction needs; `save` calls
         it. By default the weights alone are written.
+    field : str, default ""
+        Name of the field whose parts the report of a run without a recipe shall have.
 
     Attributes
     ----------
@@ -119,6 +121,7 @@ class Learner:
         run_dir: str | os.PathLike[str] | None = None,
         seed: int = 0,
         write_model: Callable[[str | os.PathLike[str]], None] | None = None,
+        field: str = "",
     ) -> None:
         self.model = model
         self.loss_function = loss
@@ -133,6 +136,7 @@ class Learner:
         self.callbacks = sorted([*callbacks, *own], key=lambda callback: callback.order)
         self.seed = seed
         self.write_model = write_model
+        self.field = field
         self.batch: Any = None
         self.prediction: Any = None
         self.loss: Tensor | None = None

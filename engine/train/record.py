@@ -56,7 +56,8 @@ class RunRecord(Callback):
         self._path = learner.run_dir / "log.jsonl"
         self._total, self._n, self._logged_at, self._noted_at = 0.0, 0, -math.inf, -math.inf
         _cut_log(self._path, learner.step)
-        self.status = {"state": "running", "started": time.time(), **about_machine()}
+        self.status = {"state": "running", "started": time.time(), "field": learner.field}
+        self.status |= about_machine()
         self.write_status(learner, force=True)
         learner.cleanup.push(lambda kind, error, trace: self._end(learner, error))
 

@@ -168,9 +168,8 @@ def _template(run_dir: Path) -> Section:
         "other people's."
     )
     pictures = {"The template and its segmentation in three planes": run_dir / "overlay.png"}
-    known = {caption: path for caption, path in pictures.items() if path.exists()}
     head = ("tissue", "slices", "Dice", "95 % interval")
-    return Section("Agreement with the template's own tissue maps", text, head, table, known)
+    return Section("Agreement with the template's own tissue maps", text, head, table, pictures)
 
 
 def _over_slices(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[str, str]:

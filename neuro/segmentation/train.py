@@ -273,6 +273,7 @@ def segmenter_learner(
         run_dir=run_dir,
         seed=seed,
         write_model=segmenter.save,
+        field="neuro",
     )
 
 

@@ -54,7 +54,8 @@ def train(*, run_dir: Path, budget: str = "3 epochs", lr: float = 3e-3, width: i
 
 def sections(run_dir):
     """Give a part of the report."""
-    return [Section("Moons", "Two of <them>.", ("a", "b"), [("1", "2")])]
+    files = {"boundary": run_dir / "boundary.svg", "not drawn": run_dir / "none.png"}
+    return [Section("Moons", "Two of <them>.", ("a", "b"), [("1", "2")], files)]
 
 
 field = Field(
@@ -99,6 +100,18 @@ def refused(message, *arguments):
     result = call(*arguments)
     assert result.exit_code == 1, result.output
     assert message in " ".join(result.output.split())
+
+
+def test_the_report_of_a_run_without_a_recipe_has_the_parts_of_its_field(moons):
+    from training import make
+
+    make(run_dir="runs/by-hand", field="moons").fit("1 epoch")
+    Path("runs/by-hand/boundary.svg").write_text("<svg/>")
+    good("report", "runs/by-hand")
+    page = Path("runs/by-hand/report.html").read_text()
+    assert "Two of &lt;them&gt;." in page
+    assert 'alt="boundary" src="data:image/svg+xml;base64,' in page
+    assert "not drawn" not in page  # a picture that is not there
 
 
 def test_runs_are_listed_with_state_best_and_duration(moons, monkeypatch):
