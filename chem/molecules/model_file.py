@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,13 +15,13 @@ from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling
 from fieldgrad.chem.molecules.descriptors import Scaler, n_descriptors
 from fieldgrad.chem.molecules.estimates import Domain
 from fieldgrad.chem.molecules.predictor import MODELS, Predictor
-from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError
+from fieldgrad.engine.model_file import ModelFile
 from fieldgrad.engine.nn.module import Module
 
 __all__ = ["read_model", "write_model"]
 
-KIND = "fieldgrad.chem.Predictor"
+MODEL_FILE = ModelFile("fieldgrad.chem.Predictor", "model of molecules", "fieldgrad chem train")
 _SETTINGS = ("descriptors", "task", "n_models", "variance")
 
 
@@ -59,14 +58,9 @@ def write_model(predictor: Predictor, path: str | os.PathLike[str]) -> None:
         "flat": predictor.flat,
         "domain": asdict(predictor.domain),
         "about": predictor.about,
-    }
-    text = {
-        "kind": KIND,
-        "version": metadata.version("fieldgrad"),
         "rdkit": metadata.version("rdkit"),
-        "description": json.dumps(description, indent=1),
     }
-    checkpoint.save(path, arrays, text)
+    MODEL_FILE.write(path, arrays, description)
 
 
 def read_model(
@@ -90,43 +84,24 @@ def read_model(
     ------
     FileError
         If the file is missing, damaged, no model of this kind, or of an RDKit with other
-        descriptors.
-    DataError
-        If the network is one of the user's own and `model` is missing.
+        descriptors; or if the network is one of the user's own and `model` is missing.
     """
-    arrays, text = checkpoint.load(path)
-    name = os.fspath(path)
-    if text.get("kind") != KIND:
-        raise FileError(
-            f"{name} is no model of molecules; expected the model.safetensors of a "
-            "fieldgrad chem train.",
-            path,
-        )
-    try:
-        return _build(arrays, text, name, model)
-    except (FileError, DataError):
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileError(
-            f"{name}: the model's description does not fit its weights ({error}); it was "
-            f"written by fieldgrad {text.get('version', 'of unknown version')}. Train it "
-            "again, or use that version.",
-            path,
-        ) from error
+    with MODEL_FILE.read(path) as (arrays, description):
+        return _build(arrays, description, os.fspath(path), model)
 
 
 def _build(
     arrays: Mapping[str, NDArray[Any]],
-    text: Mapping[str, str],
+    table: Mapping[str, Any],
     name: str,
     model: Callable[..., Module] | None,
 ) -> Predictor:
-    table = json.loads(text["description"])
     made = model or _model_of(table["model"])
     if made is None:
-        raise DataError(
+        raise FileError(
             f"{name} holds a network of your own ({table['model']['name']}). Say how to "
-            "make it: Predictor.load(path, model=...)."
+            "make it: Predictor.load(path, model=...).",
+            name,
         )
     predictor = Predictor(model=made, **{key: table[key] for key in _SETTINGS})
     predictor.targets, predictor.flat = table["targets"], table["flat"]
@@ -143,7 +118,7 @@ def _build(
         n_now = n_descriptors(predictor.descriptors)
         if n_now != width:
             raise FileError(
-                f"{name} was trained with {width} descriptors of RDKit {text.get('rdkit')}; RDKit "
+                f"{name} was trained with {width} descriptors of RDKit {table['rdkit']}; RDKit "
                 f"{metadata.version('rdkit')} has {n_now}. Install that RDKit, or train again.",
                 name,
             )

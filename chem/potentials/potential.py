@@ -6,11 +6,9 @@ training structures looked like. Nothing else is needed to use it, and reading i
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -23,12 +21,13 @@ from fieldgrad.chem.potentials.painn import PaiNN
 from fieldgrad.chem.potentials.references import References
 from fieldgrad.chem.potentials.schnet import SchNet
 from fieldgrad.chem.potentials.structures import Structures, symbols_of
-from fieldgrad.engine import Tensor, checkpoint, nn, no_grad
-from fieldgrad.engine.errors import DataError, FileError, suggest
+from fieldgrad.engine import Tensor, nn, no_grad
+from fieldgrad.engine.errors import DataError, suggest
+from fieldgrad.engine.model_file import ModelFile
 
 __all__ = ["MODELS", "Potential", "Prediction", "with_dtype"]
 
-KIND = "fieldgrad.chem.Potential"
+MODEL_FILE = ModelFile("fieldgrad.chem.Potential", "potential", "fieldgrad chem train-potential")
 MODELS: dict[str, Any] = {"schnet": SchNet, "painn": PaiNN}
 
 
@@ -292,12 +291,7 @@ class Potential:
         }
         if self.domain is not None:
             arrays |= {f"domain.{name}": array for name, array in self.domain.arrays().items()}
-        text = {
-            "kind": KIND,
-            "version": metadata.version("fieldgrad"),
-            "description": json.dumps(description, indent=1),
-        }
-        checkpoint.save(path, arrays, text)
+        MODEL_FILE.write(path, arrays, description)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, dtype: Any = np.float32) -> Potential:
@@ -320,15 +314,7 @@ class Potential:
         FileError
             If the file is missing, damaged, or no potential.
         """
-        arrays, text = checkpoint.load(path)
-        if text.get("kind") != KIND:
-            raise FileError(
-                f"{os.fspath(path)} is no potential; expected the model.safetensors of "
-                "`fieldgrad chem train-potential`.",
-                path,
-            )
-        try:
-            description = json.loads(text["description"])
+        with MODEL_FILE.read(path) as (arrays, description):
             settings, model = description["settings"], description["model"]
             networks = []
             for k in range(description["n_networks"]):
@@ -346,13 +332,6 @@ class Potential:
                 networks, model, settings, references, description["elements"], domain,
                 stress=description["stress"], about=description["about"],
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(
-                f"{os.fspath(path)}: the potential's description does not fit its weights ({error})"
-                f"; it was written by fieldgrad {text.get('version', 'of unknown version')}. Train "
-                "it again, or use that version.",
-                path,
-            ) from error
 
 
 def build(model: str, settings: Mapping[str, Any]) -> nn.Module:

@@ -6,11 +6,9 @@ and what its classes mean. Nothing else is needed to use it, and reading it runs
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any, overload
 
 import numpy as np
@@ -18,8 +16,9 @@ from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from fieldgrad.engine import Tensor, checkpoint, no_grad, softmax
-from fieldgrad.engine.errors import DataError, FileError
+from fieldgrad.engine import Tensor, no_grad, softmax
+from fieldgrad.engine.errors import DataError
+from fieldgrad.engine.model_file import ModelFile
 from fieldgrad.neuro.images.image import Image, check_intensities
 from fieldgrad.neuro.images.intensity import normalize_ct, rescale_percentiles, zscore
 from fieldgrad.neuro.images.io import from_nibabel, to_nibabel
@@ -28,6 +27,8 @@ from fieldgrad.neuro.segmentation.patches import mirrored, sliding_window
 from fieldgrad.shared_models import UNet
 
 __all__ = ["Normalization", "Preparation", "Segmenter"]
+
+MODEL_FILE = ModelFile("fieldgrad.neuro.Segmenter", "segmentation model", "a training run")
 
 
 @dataclass(frozen=True)
@@ -308,12 +309,7 @@ class Segmenter:
             "labels": {str(value): name for value, name in self.labels.items()},
             "about": self.about,
         }
-        text = {
-            "kind": "fieldgrad.neuro.Segmenter",
-            "version": metadata.version("fieldgrad"),
-            "description": json.dumps(description, indent=1),
-        }
-        checkpoint.save(path, self.network.state_dict(), text)
+        MODEL_FILE.write(path, self.network.state_dict(), description)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Segmenter:
@@ -334,15 +330,7 @@ class Segmenter:
         FileError
             If the file is missing, damaged, or no segmentation model.
         """
-        arrays, text = checkpoint.load(path)
-        if text.get("kind") != "fieldgrad.neuro.Segmenter":
-            raise FileError(
-                f"{os.fspath(path)} is no segmentation model; expected the model.safetensors of a "
-                "training run.",
-                path,
-            )
-        try:
-            description = json.loads(text["description"])
+        with MODEL_FILE.read(path) as (arrays, description):
             settings = description["settings"]
             prepared = description["preparation"]
             preparation = Preparation(
@@ -353,11 +341,4 @@ class Segmenter:
             labels = {int(value): str(name) for value, name in description["labels"].items()}
             network = UNet(**settings)
             network.load_state_dict(arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(
-                f"{os.fspath(path)}: the model's description does not fit its weights ({error}); "
-                f"it was written by fieldgrad {text.get('version', 'of unknown version')}. Train "
-                "it again, or use that version.",
-                path,
-            ) from error
         return cls(network, settings, preparation, labels, description.get("about"))

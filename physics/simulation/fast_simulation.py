@@ -6,19 +6,18 @@ may depend on known ones (the incident energy, the class).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wasserstein_distance
 
-from fieldgrad.engine import Tensor, checkpoint, mean, no_grad
+from fieldgrad.engine import Tensor, mean, no_grad
 from fieldgrad.engine.data import Batch, Loader
-from fieldgrad.engine.errors import DataError, FileError, require
+from fieldgrad.engine.errors import DataError, require
+from fieldgrad.engine.model_file import ModelFile
 from fieldgrad.engine.nn.module import Module
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import AdamW
@@ -30,7 +29,7 @@ from fieldgrad.physics.models.spline_flow import SplineFlow
 
 __all__ = ["FastSimulation", "compare_samples"]
 
-KIND = "fieldgrad.physics.FastSimulation"
+MODEL_FILE = ModelFile("fieldgrad.physics.FastSimulation", "fast simulation", "FastSimulation.save")
 SPREAD = 1e-6  # smallest standard deviation that is divided by
 
 
@@ -230,14 +229,8 @@ class FastSimulation:
         FileError
             If the file cannot be written.
         """
-        stored = {"settings": self.settings, "names": self.names}
-        text = {
-            "kind": KIND,
-            "version": metadata.version("fieldgrad"),
-            "description": json.dumps(stored),
-        }
         arrays = {**self.flow.state_dict(), "constants": self.constants}
-        checkpoint.save(path, arrays, text)
+        MODEL_FILE.write(path, arrays, {"settings": self.settings, "names": self.names})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FastSimulation:
@@ -258,24 +251,10 @@ class FastSimulation:
         FileError
             If the file is missing, damaged, or holds something else.
         """
-        arrays, text = checkpoint.load(path)
-        if text.get("kind") != KIND:
-            raise FileError(
-                f"{os.fspath(path)} is no fast simulation; expected a file that "
-                "FastSimulation.save wrote.",
-                path,
-            )
-        try:
-            stored = json.loads(text["description"])
+        with MODEL_FILE.read(path) as (arrays, stored):
             constants = np.asarray(arrays.pop("constants"), np.float64)
             flow = SplineFlow(**stored["settings"])
             flow.load_state_dict(arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(
-                f"{os.fspath(path)}: the description does not fit the weights ({error}). Train it "
-                "again, or use the version that wrote it.",
-                path,
-            ) from error
         flow.eval()
         return cls(flow, stored["settings"], stored["names"], constants)
 

@@ -13,15 +13,15 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import Tensor, checkpoint, no_grad, softmax
-from fieldgrad.engine.errors import DataError, FileError, RecipeError, suggest
+from fieldgrad.engine import Tensor, no_grad, softmax
+from fieldgrad.engine.errors import DataError, RecipeError, suggest
+from fieldgrad.engine.model_file import ModelFile
 from fieldgrad.engine.nn.module import Module, Parameter
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import AdamW, Optimizer
@@ -53,7 +53,7 @@ __all__ = ["Tagger", "model_class"]
 
 log = logging.getLogger("fieldgrad.physics")
 
-KIND = "fieldgrad.physics.Tagger"
+MODEL_FILE = ModelFile("fieldgrad.physics.Tagger", "jet tagger", "a training run")
 CLIP_NORM = 1.0  # of the gradient
 ADAMW = partial(AdamW, lr=3e-3, weight_decay=1e-4)
 Optimize = Callable[[Iterable[Parameter]], Optimizer]
@@ -433,12 +433,7 @@ class Tagger:
             "temperature": self.temperature,
             "about": self.about,
         }
-        text = {
-            "kind": KIND,
-            "version": metadata.version("fieldgrad"),
-            "description": json.dumps(description, indent=1),
-        }
-        checkpoint.save(path, self.network.state_dict(), text)
+        MODEL_FILE.write(path, self.network.state_dict(), description)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Tagger:
@@ -459,15 +454,7 @@ class Tagger:
         FileError
             If the file is missing, damaged, or no tagger.
         """
-        arrays, text = checkpoint.load(path)
-        if text.get("kind") != KIND:
-            raise FileError(
-                f"{os.fspath(path)} is no jet tagger; expected the model.safetensors of a training "
-                "run.",
-                path,
-            )
-        try:
-            stored = json.loads(text["description"])
+        with MODEL_FILE.read(path) as (arrays, stored):
             network = model_class(stored["model"])(**stored["settings"])
             network.load_state_dict(arrays)
             tagger = cls(
@@ -479,13 +466,6 @@ class Tagger:
                 temperature=float(stored["temperature"]),
                 about=stored["about"],
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(
-                f"{os.fspath(path)}: the model's description does not fit its weights ({error}); "
-                f"it was written by fieldgrad {text.get('version', 'of unknown version')}. Train "
-                "it again, or use that version.",
-                path,
-            ) from error
         tagger.network.eval()
         return tagger
 

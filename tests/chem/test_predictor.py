@@ -106,7 +106,7 @@ def test_readout_and_loss_of_ones_own(tmp_path, smiles, labels):
     predictor.fit(smiles, labels)
     assert predictor.history[0][-1]["train_loss"] < predictor.history[0][0]["train_loss"]
     predictor.save(tmp_path / "own.safetensors")
-    with pytest.raises(DataError, match="model="):
+    with pytest.raises(FileError, match="model="):
         Predictor.load(tmp_path / "own.safetensors")
     again = Predictor.load(tmp_path / "own.safetensors", model=model)
     np.testing.assert_array_equal(again.predict(smiles), predictor.predict(smiles))
