@@ -1,5 +1,6 @@
 """Importing the engine stays light: no field, no file formats, no terminal, no plots."""
 
+import importlib
 import subprocess
 import sys
 
@@ -24,6 +25,18 @@ def modules_after(statement):
 
 def test_engine_imports_nothing_heavy():
     assert not modules_after("import fieldgrad.engine") & HEAVY
+
+
+@pytest.mark.parametrize("name", ["neuro", "physics", "chem"])
+def test_each_name_at_the_door_of_a_field_is_there(name):
+    field = importlib.import_module(f"fieldgrad.{name}")
+    assert field.__all__, "names come from __init__.pyi"
+    for public in field.__all__:
+        module = importlib.import_module(getattr(field, public).__module__)
+        assert getattr(module, public) is getattr(field, public)
+        assert public in module.__all__
+    with pytest.raises(AttributeError, match="Nothing"):
+        field.Nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("field", ["neuro", "physics", "chem"])

@@ -1,7 +1,7 @@
 """Three lines to a trained segmentation: a learner for a labeled data set, planned and prepared.
 
->>> from fieldgrad.neuro.segmentation.learners import segmenter
->>> learner = segmenter("Task04_Hippocampus")  # doctest: +SKIP
+>>> from fieldgrad import neuro
+>>> learner = neuro.segmenter("Task04_Hippocampus")  # doctest: +SKIP
 >>> learner.fit_one_cycle("10min", 3e-3)  # doctest: +SKIP
 >>> learner.save("hippocampus.safetensors")  # doctest: +SKIP
 
