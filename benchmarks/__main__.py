@@ -55,7 +55,7 @@ def main() -> None:
     results, sections = {}, {}
     for name in options.suites or SUITES:
         suite = importlib.import_module(f"benchmarks.{name}")
-        sections[name] = f"{machine}.\n"
+        tables = []
         for threads in map(int, options.threads.split(",")):
             fg.set_num_threads(threads)
             if torch is not None:
@@ -68,7 +68,9 @@ def main() -> None:
                 print(line, flush=True)
             if rows:  # some suites have nothing that depends on the number of threads
                 results[name, threads] = rows
-                sections[name] += "\n" + "\n".join(runner.markdown(title, rows)) + "\n"
+                tables.append("\n".join(runner.markdown(title, rows)) + "\n")
+        if tables:  # the tables of a suite whose data are not here stay as they are
+            sections[name] = "\n".join([f"{machine}.\n", *tables])
     if options.markdown:
         sections = kept_sections(options.markdown) | sections
         text = "".join(f"\n## {name}\n\n{sections[name]}" for name in sorted(sections))
