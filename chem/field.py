@@ -26,4 +26,5 @@ field = Field(
     recipes=Path(__file__).parent / "recipes",
     commands="fieldgrad.chem.cli:app",
     extra="fieldgrad[chem]",
+    report="fieldgrad.chem.run_report:report_sections",
 )

@@ -35,6 +35,7 @@ from fieldgrad.chem.molecules.splits import (
 )
 from fieldgrad.chem.molecules.tables import CSVWriter, Table, read_numbers, write_csv
 from fieldgrad.engine.errors import DataError, RecipeError
+from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.nn.module import Module
 
 __all__ = ["evaluate_properties", "train_properties"]
@@ -174,6 +175,7 @@ def train_properties(
     divided.of(molecules.rows).save(run_dir / "split.json")
     _write_problems(molecules, run_dir)
     summary = _summary(found, groups, divided, predictor.targets)
+    _record(found, groups, predictor.targets, run_dir / "data.json")
     log.info("%s", summary[0])
     recipe = run_dir / "recipe.toml"
     notes = {"recipe": recipe.read_text(encoding="utf-8")} if recipe.exists() else {}
@@ -369,6 +371,25 @@ def _write_problems(molecules: Molecules, run_dir: Path) -> None:
             file.write((p.row + 1, p.smiles, p.reason) for p in molecules.problems)
 
 
+def _record(found: _Data, groups: NDArray[np.int64], targets: Sequence[str], path: Path) -> None:
+    """Write what was read; continued, a run must keep its data."""
+    labels = {
+        f"labels of {name}": f"{len(y)}, {y.min():.4g} to {y.max():.4g}, mean {y.mean():.4g}"
+        for name, column in zip(targets, found.labels.T, strict=True)
+        for y in [column[np.isfinite(column)]]
+    }
+    record: dict[str, Any] = {"file": found.path.name, "sha256": found.sha256}
+    record |= {"rows": found.n_rows, "molecules": len(found.molecules)}
+    record |= {"copies of other rows": len(groups) - len(np.unique(groups)), **labels}
+    if path.exists() and json.loads(path.read_text(encoding="utf-8"))["sha256"] != found.sha256:
+        raise DataError(
+            f"{found.path} has changed since the run in {path.parent} began ({path.name} has "
+            "another checksum).\nRestore the table, or start a new run in another folder (--out)."
+        )
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
 def _summary(
     found: _Data, groups: NDArray[np.int64], split: Split, targets: Sequence[str]
 ) -> list[str]:
@@ -395,7 +416,11 @@ def _summary(
 
 
 def _evaluate(
-    predictor: Predictor, found: _Data, rows: NDArray[np.int64], out: Path
+    predictor: Predictor,
+    found: _Data,
+    rows: NDArray[np.int64],
+    out: Path,
+    forest: Floats | None = None,
 ) -> tuple[Evaluation, list[dict[str, Any]]]:
     """Predict some of the molecules, and write predictions and what follows from them."""
     part = found.molecules.take(rows)
@@ -408,6 +433,8 @@ def _evaluate(
         predictor.targets, predictor.task, labels, estimates.values, own, known, part.scaffolds
     )
     columns = estimates.columns(predictor.targets)
+    if forest is not None:
+        columns |= {f"{name}_forest": forest[:, i] for i, name in enumerate(predictor.targets)}
     header = ["row", "smiles", *predictor.targets, *columns, "note"]
     with CSVWriter(out / "predictions.csv", header) as file:
         numbered = found.molecules.rows[rows] + 1
@@ -442,7 +469,7 @@ def _test(
     run_dir: Path,
 ) -> list[str]:
     """Write the results of the test part; give the table to print."""
-    evaluation, results = _evaluate(predictor, found, split.test, run_dir)
+    evaluation, results = _evaluate(predictor, found, split.test, run_dir, forest)
     named = {"network": results}
     if forest is not None:
         own = scores(evaluation.labels, forest, predictor.targets, predictor.task)
