@@ -21,7 +21,8 @@ except ImportError:
     torch = None
 
 HERE = Path(__file__).parent
-SUITES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("__main__", "runner"))
+NO_SUITES = ("__main__", "runner", "verbs")
+SUITES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in NO_SUITES)
 INTRODUCTION = """# Benchmarks
 
 Written by `python -m benchmarks --markdown`, which `make bench` runs; do not edit. Ours and

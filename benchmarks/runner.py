@@ -67,6 +67,7 @@ class Row:
     target: float | None = None
     group: str | None = None
     gflops: float | None = None
+    digits: int = 3
 
 
 def time_once(call: Callable[[], object], number: int) -> float:
@@ -169,7 +170,7 @@ def markdown(title: str, rows: Iterable[Row]) -> Iterator[str]:
     yield f"| {title} | ours | PyTorch | fastest as | ratio | wanted | GFLOP/s |"
     yield "| --- | ---: | ---: | --- | ---: | ---: | ---: |"
     for row in rows:
-        ours = f"{number(row.ours)} {row.unit}".strip()
+        ours = f"{number(row.ours, row.digits)} {row.unit}".strip()
         theirs = f"{number(row.theirs)} {row.unit}" if row.theirs is not None else ""
         missed = " ✗" if row.ratio and row.target and row.ratio < row.target else ""
         ratio = f"{row.ratio:.2f}{missed}" if row.ratio else ""

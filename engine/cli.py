@@ -227,8 +227,20 @@ def run(
     live: Annotated[
         bool, typer.Option("--live", help="Show the run in the browser, with knobs to turn.")
     ] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Cross-validate: so many runs; the same command goes on with it."),
+    ] = None,
 ) -> None:
-    """Run a recipe."""
+    """Run a recipe, or all folds of its cross-validation."""
+    if folds is not None:
+        from fieldgrad.engine.runs.commands import run_folds
+
+        if live:
+            raise RecipeError("--live shows one run. Show a fold with: fieldgrad live OUT/fold-1")
+        folder = out or Path("runs") / f"{Path(recipe).stem}-folds"
+        run_folds(recipes_of.load(recipe, sets or ()), folder, folds)
+        return
     if resume and out is None:
         raise RecipeError("--resume needs to know which run: add --out with its folder.")
     carry_out(

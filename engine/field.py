@@ -46,6 +46,9 @@ class Field:
         Import path of a function of a run's folder that gives the field's parts of its report, a
         list of ``engine.runs.report.Section``: data summary, metrics with confidence intervals,
         pictures.
+    join : str, optional
+        Import path of a function ``join(files, path)`` that joins model files of one recipe (those
+        of the folds of a cross-validation) to the model file of their ensemble.
     problem : str, optional
         Why the field cannot be used here; empty if it can.
 
@@ -63,6 +66,7 @@ class Field:
     commands: str = ""
     extra: str = ""
     report: str = ""
+    join: str = ""
     problem: str = ""
 
     def recipe_names(self) -> list[str]:

@@ -1,14 +1,21 @@
 """Tests that authors of fields and plug-ins run on their own work."""
 
 import inspect
+import math
 import re
 import typing
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fieldgrad.engine import recipe
 from fieldgrad.engine.errors import FieldgradError, RecipeError
 from fieldgrad.engine.field import Field, import_object
+from fieldgrad.engine.train.groups import layer_groups
+from fieldgrad.engine.train.learner import Learner
 
-__all__ = ["check_field"]
+__all__ = ["check_field", "check_learner"]
 
 
 def check_field(field: Field) -> None:
@@ -95,3 +102,108 @@ def _command_problems(field: Field) -> list[str]:
     except FieldgradError as error:
         return [str(error)]
     return [] if isinstance(commands, Typer) else [f"{field.commands} is no typer.Typer"]
+
+
+def check_learner(make: Callable[[], Learner], n_steps: int = 20) -> None:
+    """Test that every verb of training works on a field's learner.
+
+    The search for a rate gives one and leaves everything as it was; one cycle at this rate lowers
+    the loss, and again gives the same bits; a budget in time is kept; frozen layers stay as they
+    are, and learn when they are no longer frozen.
+
+    Parameters
+    ----------
+    make : callable
+        Gives a new learner, each time the same, on a small problem.
+    n_steps : int, default 20
+        Steps of each of the three trainings.
+
+    Raises
+    ------
+    RecipeError
+        If anything is amiss; the message lists all of it.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> from fieldgrad.engine import data, nn, optim
+    >>> from fieldgrad.engine.testing import check_learner
+    >>> line = [(np.float32([x]), np.float32([3 * x + 1])) for x in range(4)]
+    >>> def make():
+    ...     fg.manual_seed(0)
+    ...     model = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 1))
+    ...     return Learner(model, lambda y, t: fg.mean((y - t) ** 2),
+    ...                    optim.Adam(model.parameters()), data.Loader(line, batch_size=4))
+    >>> check_learner(make)
+    """
+    problems = []
+    learner = make()
+    before = _weights(learner)
+    start, rate = _loss(learner), learner.lr_find(n_steps=40).suggestion
+    if not (math.isfinite(rate) and rate > 0):
+        problems.append(f"lr_find suggests {rate}")
+    if not _same(before, _weights(learner)):
+        problems.append("lr_find changes the weights")
+    learner.fit_one_cycle(f"{n_steps} steps", rate)
+    end = _loss(learner)
+    if not end < start:
+        problems.append(f"one cycle at the rate {rate:.2g} takes the loss from {start} to {end}")
+    again = make()
+    again.fit_one_cycle(f"{n_steps} steps", rate)
+    if not _same(_weights(learner), _weights(again)):
+        problems.append("the same training ends at other weights")
+    problems += _budget_problems(make()) + _freezing_problems(make(), n_steps)
+    if problems:
+        raise RecipeError("the learner breaks its contract:\n- " + "\n- ".join(problems))
+
+
+def _budget_problems(learner: Learner) -> list[str]:
+    """Train for 10 s of a clock that goes on by 20 ms whenever somebody looks at it."""
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.02
+        return now
+
+    learner.clock = clock
+    learner.elapsed = 0.0
+    learner.fit("10s")
+    if not 5 < learner.elapsed <= 10:
+        return [f"a budget of 10 s is used for {learner.elapsed:.2f} s"]
+    return []
+
+
+def _freezing_problems(learner: Learner, n_steps: int) -> list[str]:
+    groups = layer_groups(learner.model)
+    if len(groups) < 2:
+        return ["the model has one layer group only; give it a method layer_groups()"]
+    first = [p.data.copy() for p in groups[0]]
+    problems = []
+    learner.freeze()
+    learner.fit(f"{n_steps} steps")
+    if not _same(first, [p.data for p in groups[0]]):
+        problems.append("frozen layers change")
+    learner.unfreeze()
+    learner.fit(f"{n_steps} steps")
+    if _same(first, [p.data for p in groups[0]]):
+        problems.append("layers that are no longer frozen do not learn")
+    return problems
+
+
+def _weights(learner: Learner) -> list[NDArray[typing.Any]]:
+    return [p.data.copy() for p in learner.model.parameters()]
+
+
+def _same(some: list[NDArray[typing.Any]], others: list[NDArray[typing.Any]]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+def _loss(learner: Learner) -> float:
+    """Loss of the validation data, or else of the training data, with the weights as they are."""
+    valid = learner.valid
+    learner.valid = learner.train if valid is None else valid
+    try:
+        return learner.validate()["valid_loss"]
+    finally:
+        learner.valid = valid

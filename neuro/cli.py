@@ -14,6 +14,7 @@ from fieldgrad.engine.cli import carry_out
 from fieldgrad.engine.errors import DataError, require
 from fieldgrad.engine.field import find_field
 from fieldgrad.engine.recipe import Recipe
+from fieldgrad.engine.runs.commands import run_folds
 
 __all__ = ["app"]
 
@@ -26,7 +27,7 @@ ModelFile = Annotated[
 Mirror = Annotated[
     bool,
     typer.Option(
-        "--mirror", help="Average over mirrored patches (8 times slower; not for sided structures)."
+        "--mirror", help="Average over mirrored patches, for models trained with mirror_axes."
     ),
 ]
 
@@ -42,6 +43,10 @@ def train(
     base_features: Annotated[int, typer.Option(help="Channels of the finest stage.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of split, weights and patches.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Cross-validate: so many runs; the same command goes on with it."),
+    ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="Show it in the browser, with knobs to turn.")
     ] = False,
@@ -58,7 +63,11 @@ def train(
         "seed": seed,
     }
     recipe = Recipe(find_field("neuro"), "train_on_dataset", "", settings, "fieldgrad neuro train")
-    carry_out(recipe, out or Path("runs") / dataset.resolve().name, resume=resume, live=live)
+    folder = out or Path("runs") / dataset.resolve().name
+    if folds is not None:
+        run_folds(recipe, folder, folds)
+        return
+    carry_out(recipe, folder, resume=resume, live=live)
 
 
 @app.command()

@@ -26,4 +26,5 @@ field = Field(
     commands="fieldgrad.neuro.cli:app",
     extra="fieldgrad[neuro]",
     report="fieldgrad.neuro.segmentation.run_report:report_sections",
+    join="fieldgrad.neuro.segmentation.segmenter:join_segmenters",
 )

@@ -30,4 +30,5 @@ field = Field(
     recipes=Path(__file__).parent / "recipes",
     commands="fieldgrad.physics.cli:app",
     extra="fieldgrad[physics]",
+    join="fieldgrad.physics.tagging.tagger:join_taggers",
 )

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine.errors import DataError, FileError, require
 from fieldgrad.engine.files import atomic_write
+from fieldgrad.engine.train.folds import Fold
 
 __all__ = [
     "PARTS",
     "Split",
     "column_split",
+    "fold_split",
     "group_numbers",
     "kmeans_split",
     "random_split",
@@ -220,6 +222,34 @@ def random_split(groups: Ints, fractions: Sequence[float] = FRACTIONS, *, seed: 
     """
     order = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1)
     return _fill([np.flatnonzero(groups == g) for g in order.tolist()], fractions, "random")
+
+
+def fold_split(groups: Ints, fold: str, *, seed: int = 0) -> Split:
+    """Take a fold of a cross-validation as the test part, and a tenth of the others to validate.
+
+    Parameters
+    ----------
+    groups : ndarray of int64, shape (n_molecules,)
+        Molecules of one group stay together.
+    fold : str
+        Such as "2/5".
+    seed : int, default 0
+        The same for all folds.
+
+    Returns
+    -------
+    Split
+        Positions of molecules.
+
+    Raises
+    ------
+    DataError
+        If there are too few groups.
+    """
+    rest, test = Fold.parse(fold).divide(len(groups), groups=groups.tolist(), seed=seed)
+    numbers = np.unique(groups[rest], return_inverse=True)[1]
+    inner = random_split(numbers, (0.9, 0.1, 0.0), seed=seed)
+    return Split(rest[inner.train], rest[inner.val], test)
 
 
 def scaffold_split(

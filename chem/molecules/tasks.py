@@ -6,6 +6,7 @@ Each task is a plain function; a recipe gives its keyword arguments, the command
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import logging
@@ -27,6 +28,7 @@ from fieldgrad.chem.molecules.report import Evaluation, errors_by_scaffold, plot
 from fieldgrad.chem.molecules.splits import (
     Split,
     column_split,
+    fold_split,
     group_numbers,
     kmeans_split,
     random_split,
@@ -37,6 +39,7 @@ from fieldgrad.chem.molecules.tables import CSVWriter, Table, read_numbers, writ
 from fieldgrad.engine.errors import DataError, RecipeError
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.nn.module import Module
+from fieldgrad.engine.train.folds import Fold
 
 __all__ = ["evaluate_properties", "train_properties"]
 
@@ -84,6 +87,7 @@ def train_properties(
     cache: bool = True,
     n_workers: int | None = None,
     seed: int = 0,
+    fold: str = "",
     resume: bool = False,
 ) -> str:
     """Train a property model on a table of molecules and test it on molecules held back.
@@ -134,6 +138,9 @@ def train_properties(
         Processes that read molecules; one for each core if left out.
     seed : int, default 0
         Seed of split, weights, order and forest.
+    fold : str, optional
+        Test on this fold of a cross-validation, such as "2/5", instead of the part that `split`
+        gives; of scaffolds if `split` is "scaffold". ``fieldgrad run RECIPE --folds 5`` runs all.
     resume : bool, default False
         Continue the run in `run_dir`.
 
@@ -171,7 +178,11 @@ def train_properties(
         found = _read(table, smiles_column, predictor.targets, split_column, read)
     molecules = found.molecules
     groups = group_numbers(molecules.canonical)
-    divided = _divide(found, groups, split, split_column, split_file, fractions, seed)
+    if fold:
+        kept = group_numbers(molecules.scaffolds) if split == "scaffold" else groups
+        divided = fold_split(kept, fold, seed=seed)
+    else:
+        divided = _divide(found, groups, split, split_column, split_file, fractions, seed)
     divided.of(molecules.rows).save(run_dir / "split.json")
     _write_problems(molecules, run_dir)
     summary = _summary(found, groups, divided, predictor.targets)
@@ -214,6 +225,8 @@ def train_properties(
                 x, found.labels[train], x_test, predictor.task, n_trees=n_trees, seed=seed
             )
         lines += _test(predictor, found, divided, forest, kind, run_dir)
+    if fold:
+        _write_fold(Fold.parse(fold), run_dir)
     lines += [
         f"Predict:  fieldgrad chem predict new.csv -m {run_dir / 'model.safetensors'} -o out.csv",
         "",
@@ -488,6 +501,19 @@ def _test(
         lines.append(f"90 % intervals hold {100 * found_part:.0f} % of the test labels.")
     lines.append(f"Look at {run_dir / ('parity.png' if at_90 else 'roc.png')} first.")
     return lines
+
+
+def _write_fold(fold: Fold, run_dir: Path) -> None:
+    """Write the network's scores and its predictions of the fold, as the test part has them."""
+    with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "network"]
+    named: dict[str, float] = {}
+    for row in rows:
+        of = "" if len(rows) == 1 else f" {row['target']}"
+        skipped = ("model", "target", "n", "n_positive")
+        named |= {f"{key}{of}": float(row[key] or "nan") for key in row if key not in skipped}
+    with open(run_dir / "predictions.csv", newline="", encoding="utf-8") as file:
+        fold.write(run_dir, named, csv.DictReader(file))
 
 
 def _score_table(named: dict[str, list[dict[str, Any]]]) -> list[str]:

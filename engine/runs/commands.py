@@ -9,8 +9,9 @@ from rich.table import Table
 
 from fieldgrad.engine import recipe as recipes_of
 from fieldgrad.engine.errors import FileError, RecipeError
+from fieldgrad.engine.recipe import Recipe
 
-__all__ = ["app"]
+__all__ = ["app", "run_folds"]
 
 app = typer.Typer()
 console = Console()
@@ -181,3 +182,40 @@ def sweep(
         table.add_row(str(trial.number), *(trial.settings.get(key, "") for key in work.grid), value)
     console.print(table)
     console.print(f"Results are in {work.folder} (sweep.html, sweep.csv)", highlight=False)
+
+
+def run_folds(loaded: Recipe, folder: Path, n_folds: int) -> None:
+    """Cross-validate a recipe and print the table of folds; for verbs of fields too.
+
+    Parameters
+    ----------
+    loaded : Recipe
+        The recipe.
+    folder : Path
+        For all folds; what stands there is not run again.
+    n_folds : int
+        How many.
+    """
+    from fieldgrad.engine.runs.crossing import Crossing
+    from fieldgrad.engine.train.folds import Fold
+
+    work = Crossing(loaded, folder, n_folds)
+
+    def tell(fold: Fold, scores: dict[str, float]) -> None:
+        text = "  ".join(f"{name} {value:.5g}" for name, value in scores.items())
+        console.print(f"fold {fold.number}/{n_folds}  {text}", highlight=False, soft_wrap=True)
+
+    try:
+        scores = work.run(lambda loaded, out: recipes_of.run(loaded, out, resume=True), tell)
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. The same command goes on with {folder}.", soft_wrap=True)
+        raise typer.Exit(130) from None
+    table = Table("score", *(f"fold {fold.number}" for fold in work.folds), "mean ± spread",
+                  box=None, pad_edge=False)  # fmt: skip
+    for name, (mean, spread) in work.summary(scores).items():
+        table.add_row(name, *(f"{row[name]:.4g}" for row in scores), f"{mean:.4g} ± {spread:.2g}")
+    console.print(table)
+    written = [folder / "folds.csv", folder / Fold.ROWS]
+    written += [p for p in [folder / "model.safetensors"] if p.exists()]
+    for path in written:
+        console.print(str(path), highlight=False, soft_wrap=True)

@@ -37,7 +37,7 @@ from fieldgrad.engine.train.callbacks import (
 )
 from fieldgrad.engine.train.events import Callback, CancelBatch, CancelEpoch, CancelFit
 from fieldgrad.engine.train.finder import RateSearch
-from fieldgrad.engine.train.folds import CrossValidation, cross_validate, fold_indices
+from fieldgrad.engine.train.folds import CrossValidation, Fold, cross_validate, fold_indices
 from fieldgrad.engine.train.groups import layer_groups
 from fieldgrad.engine.train.knobs import Knob, Knobs, TurnKnobs, knob_of
 from fieldgrad.engine.train.learner import Learner
@@ -74,6 +74,7 @@ __all__ = [
     "EMAWeights",
     "EarlyStop",
     "Ensemble",
+    "Fold",
     "GradientClip",
     "Knob",
     "Knobs",

@@ -1,5 +1,6 @@
 """The search for a learning rate: try rising rates for some steps and look at the loss."""
 
+import copy
 import math
 import os
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fieldgrad.engine.autograd import no_grad
 from fieldgrad.engine.charts import Curve, chart
 from fieldgrad.engine.data import as_tensors
 from fieldgrad.engine.errors import RecipeError
@@ -20,8 +22,8 @@ __all__ = ["RateSearch", "search"]
 
 # The search is over when the smoothed loss is this many times the lowest one above zero.
 _EXPLODED = 4.0
-# Weight of the past in the smoothed loss.
-_SMOOTH = 0.9
+# Width of the smoothing: the standard deviation of its weights, in powers of ten of the rate.
+_WIDTH = 0.2
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,37 +36,50 @@ class RateSearch:
         The rates tried.
     losses : tuple of float
         The loss of the batch at each, before the step.
+    untrained : tuple of float
+        The loss of the same batches with the weights from which the search began. Only the
+        difference is of interest: how hard each batch is, which differs more than what a small
+        rate changes, is the same in both.
 
     Attributes
     ----------
     suggestion : float
-        Where the smoothed loss falls most steeply against the logarithm of the rate: a good highest
-        rate for one cycle, and an upper bound for a constant one.
+        A highest rate for one cycle.
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
+    untrained: tuple[float, ...]
 
     def __repr__(self) -> str:
         return f"RateSearch({len(self.rates)} rates, suggestion={self.suggestion:.3g})"
 
     @property
     def smoothed(self) -> list[float]:
-        """Running mean of the losses, without bias toward the first."""
-        return _smooth(self.losses)
+        """What the steps changed in the loss, averaged over neighboring rates; from its mean."""
+        x, start = np.log10(self.rates), float(np.mean(self.untrained))
+        change = np.subtract(self.losses, self.untrained)
+        weight = np.exp(-0.5 * ((x[:, None] - x) / _WIDTH) ** 2)
+        return [start + float(value) for value in weight @ change / weight.sum(axis=1)]
 
     @property
     def suggestion(self) -> float:
-        """Rate at which the smoothed loss falls most steeply, before its lowest value."""
+        """A highest rate for one cycle, between where the loss falls most steeply and is lowest.
+
+        The geometric mean of the two rates: one cycle is at its highest rate for a while only, and
+        goes beyond the rate of the steepest fall with profit; the rate of the lowest loss is where
+        instability begins, and is known to within a factor of three or so.
+        """
         smoothed = np.array(self.smoothed)
-        end = max(int(smoothed.argmin()) + 1, 2)
-        x, y = np.log(self.rates[:end]), smoothed[:end]
-        if len(x) < 5:
+        end = int(smoothed.argmin()) + 1
+        if end < 5:
             raise RecipeError(
-                f"lr_find: the loss falls over {len(x)} of {len(self.rates)} rates only, too few "
+                f"lr_find: the loss falls over {end} of {len(self.rates)} rates only, too few "
                 "to suggest one. Lower `lowest`, or look at the plot."
             )
-        return float(self.rates[int(np.gradient(y, x).argmin())])
+        x = np.log(self.rates[:end])
+        steepest = x[int(np.gradient(smoothed[:end], x).argmin())]
+        return float(np.exp((steepest + x[-1]) / 2))
 
     def svg(self) -> str:
         """Draw the loss against the rate.
@@ -136,15 +151,21 @@ def search(learner: "Learner", lowest: float, highest: float, n_steps: int) -> R
     generator, training = random.get_state(), model.training
     rates = [float(rate) for rate in np.geomspace(lowest, highest, n_steps)]
     losses: list[float] = []
+    first: list[float] = []
     model.train()
+    untrained = copy.deepcopy(model)
     try:
         for epoch in range(-(-n_steps // len(learner.train))):
             for arrays in learner.train.iterate(epoch):
                 optimizer.lr = rates[len(losses)]
                 x, *targets = as_tensors(arrays)
+                drawn = random.get_state()
+                with no_grad():
+                    first.append(float(learner.loss_function(untrained(x), *targets)))
+                random.set_state(drawn)  # the same dropout
                 loss = learner.loss_function(model(x), *targets)
                 losses.append(float(loss))
-                if len(losses) == n_steps or _has_exploded(losses):
+                if len(losses) == n_steps or _has_exploded(losses, first):
                     break
                 loss.backward()
                 optimizer.step()
@@ -158,26 +179,18 @@ def search(learner: "Learner", lowest: float, highest: float, n_steps: int) -> R
         optimizer.zero_grad()
         random.set_state(generator)
         model.train(training)
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    if len(finite) < 5:
+    n = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    if n < 5:
         raise RecipeError(
             f"lr_find: the loss is {losses[0]:g} at rate {lowest:g} and soon not finite. Lower "
             "`lowest`, or look for NaN in the data."
         )
-    return RateSearch(tuple(rates[: len(finite)]), tuple(finite))
+    return RateSearch(tuple(rates[:n]), tuple(losses[:n]), tuple(first[:n]))
 
 
-def _smooth(losses: "list[float] | tuple[float, ...]") -> list[float]:
-    mean, smoothed = 0.0, []
-    for k, loss in enumerate(losses, 1):
-        mean = _SMOOTH * mean + (1 - _SMOOTH) * loss
-        smoothed.append(mean / (1 - _SMOOTH**k))
-    return smoothed
-
-
-def _has_exploded(losses: list[float]) -> bool:
+def _has_exploded(losses: list[float], untrained: list[float]) -> bool:
+    """Tell whether the loss is not finite, or far above what it was for the same batches."""
     if not math.isfinite(losses[-1]):
         return True
-    smoothed = _smooth(losses)
-    lowest = min(smoothed)
-    return smoothed[-1] > lowest + (_EXPLODED - 1) * abs(lowest)
+    last = float(np.mean(losses[-5:]))
+    return last > np.mean(untrained[-5:]) + (_EXPLODED - 1) * abs(np.mean(untrained[-5:]))

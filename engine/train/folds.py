@@ -1,19 +1,25 @@
 """Cross-validation: train without a part of the data, for every part, and judge all together."""
 
-from collections.abc import Callable, Hashable, Sequence
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine.errors import DataError
-from fieldgrad.engine.train.prediction import Ensemble
+from fieldgrad.engine.errors import DataError, RecipeError
+from fieldgrad.engine.files import atomic_write
+from fieldgrad.engine.train.prediction import Ensemble, Predictions
 
 if TYPE_CHECKING:
     from fieldgrad.engine.train.learner import Learner
 
-__all__ = ["CrossValidation", "cross_validate", "fold_indices"]
+__all__ = ["CrossValidation", "Fold", "cross_validate", "fold_indices"]
 
 
 def fold_indices(
@@ -70,15 +76,139 @@ def fold_indices(
     order = [distinct[i] for i in rng.permutation(len(distinct))]
     if labels is not None:  # class after class, so that dealing them out spreads each evenly
         order.sort(key=lambda i: str(labels[i]))
-    elif groups is not None:  # large groups first, each to the smallest fold
-        order.sort(key=lambda key: -keys.count(key))
-    sizes, fold_of = [0] * n_folds, {}
+    sizes = Counter(keys)
+    if groups is not None:  # large groups first, each to the smallest fold
+        order.sort(key=lambda key: -sizes[key])
+    filled, fold_of = [0] * n_folds, {}
     for k, key in enumerate(order):
-        fold = k % n_folds if groups is None else int(np.argmin(sizes))
-        sizes[fold] += keys.count(key) if groups is not None else 1
+        fold = k % n_folds if groups is None else int(np.argmin(filled))
+        filled[fold] += sizes[key]
         fold_of[key] = fold
     place = np.array([fold_of[key] for key in keys])
     return [(np.flatnonzero(place != k), np.flatnonzero(place == k)) for k in range(n_folds)]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One run of a cross-validation, as a recipe's setting ``fold = "2/5"`` names it.
+
+    A task with this setting trains without the items of the fold, judges the model with them, and
+    writes down what it found; ``fieldgrad run RECIPE --folds 5`` runs all of them and joins them.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    n_folds : int
+        Number of folds.
+
+    Examples
+    --------
+    >>> fold = Fold.parse("2/5")
+    >>> train, held_back = fold.divide(10)
+    >>> len(train), len(held_back)
+    (8, 2)
+    """
+
+    number: int
+    n_folds: int
+
+    SCORES, ROWS = "fold.json", "out_of_fold.csv"
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.n_folds}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Fold":
+        """Read the setting of a recipe.
+
+        Parameters
+        ----------
+        text : str
+            Such as "2/5", the second of five folds.
+
+        Returns
+        -------
+        Fold
+            The fold.
+
+        Raises
+        ------
+        RecipeError
+            If there is no such fold.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < 2:
+            raise RecipeError(
+                f'fold is {text!r}; expected such as "2/5", the second of five folds.'
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def divide(
+        self,
+        n_items: int,
+        *,
+        labels: Sequence[Hashable] | None = None,
+        groups: Sequence[Hashable] | None = None,
+        seed: int = 0,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Divide items into those to train on and those of this fold; see `fold_indices`.
+
+        Parameters
+        ----------
+        n_items : int
+            Number of items.
+        labels, groups : sequence of n_items hashable, optional
+            Classes to spread evenly, or what must not be divided.
+        seed : int, default 0
+            Has to be the same for all folds.
+
+        Returns
+        -------
+        train, held_back : ndarray of int64
+            Ascending.
+
+        Raises
+        ------
+        DataError
+            As by `fold_indices`.
+        """
+        parts = fold_indices(n_items, self.n_folds, labels=labels, groups=groups, seed=seed)
+        return parts[self.number - 1]
+
+    def write(
+        self, run_dir: Path, scores: Mapping[str, float], rows: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Write what the model of this fold gives for the items of the fold; last of all.
+
+        Parameters
+        ----------
+        run_dir : Path
+            Folder of the run; ``out_of_fold.csv`` and ``fold.json`` are written.
+        scores : mapping of str to float
+            How good the model is there, by name.
+        rows : iterable of mapping
+            A row for each item (or each of its parts), with one set of columns: what it is called,
+            what was predicted, what would have been right.
+
+        Raises
+        ------
+        FileError
+            If a file cannot be written.
+        """
+        with (
+            atomic_write(run_dir / self.ROWS) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            writer: csv.DictWriter[str] | None = None
+            for row in rows:
+                if writer is None:
+                    writer = csv.DictWriter(file, ["fold", *row])
+                    writer.writeheader()
+                writer.writerow({"fold": self.number, **row})
+        content = {"fold": self.number, "n_folds": self.n_folds, "scores": dict(scores)}
+        with atomic_write(run_dir / self.SCORES) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -108,6 +238,17 @@ class CrossValidation:
         names = [n for n in self.rows[0] if n not in ("epoch", "step", "seconds", "lr")]
         columns = {name: np.array([row[name] for row in self.rows]) for name in names}
         return {name: (float(c.mean()), float(c.std(ddof=1))) for name, c in columns.items()}
+
+    def predictions(self) -> list[Predictions]:
+        """Give what each fold's model predicts for the fold's own items, out of fold.
+
+        Returns
+        -------
+        list of Predictions
+            For each fold its validation data, in order: every item once, by a model that has not
+            seen it.
+        """
+        return [learner.predict() for learner in self.learners]
 
     def ensemble(self, activation: Callable[[Any], Any] | None = None) -> Ensemble:
         """Join the folds' models.

@@ -22,7 +22,7 @@ def layer_groups(model: Module) -> list[Group]:
     model : Module
         A model. If it has a method ``layer_groups()``, that gives the groups; otherwise each direct
         submodule with parameters is one, in the order of their assignment, and the model's own
-        parameters belong to the last.
+        parameters belong to the last. A model that only wraps another has the groups of that.
 
     Returns
     -------
@@ -38,6 +38,9 @@ def layer_groups(model: Module) -> list[Group]:
     """
     if hasattr(model, "layer_groups"):
         return [list(group) for group in model.layer_groups()]
+    inner = [child for _, child in model.children() if list(child.parameters())]
+    if len(inner) == 1 and len(list(inner[0].parameters())) == len(list(model.parameters())):
+        return layer_groups(inner[0])
     seen: set[int] = set()
     groups: list[Group] = []
     for _, child in model.children():

@@ -1,6 +1,6 @@
 """Predictions for whole data sets, averaged over views of the data and over models."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,7 +18,7 @@ from fieldgrad.engine.ops.layout import flip
 if TYPE_CHECKING:
     from fieldgrad.engine.train.learner import Learner
 
-__all__ = ["Ensemble", "Predictions", "View", "flips", "predict"]
+__all__ = ["Ensemble", "Predictions", "View", "flips", "members", "predict", "restore"]
 
 # How to change the model's input, and how to change its prediction back.
 View: TypeAlias = tuple[Callable[[Any], Any], Callable[[Tensor], Tensor]]
@@ -38,6 +38,48 @@ class Predictions:
 
     prediction: NDArray[Any]
     targets: tuple[NDArray[Any], ...]
+
+
+def members(network: Module) -> list[Module]:
+    """List the networks of an ensemble, or the one that is none.
+
+    Parameters
+    ----------
+    network : Module
+        An `Ensemble` or any other network.
+
+    Returns
+    -------
+    list of Module
+        At least one.
+    """
+    return list(network.members) if isinstance(network, Ensemble) else [network]
+
+
+def restore(make: Callable[[], Module], arrays: Mapping[str, NDArray[Any]]) -> Module:
+    """Build a network from its weights, or the ensemble of several if the weights are of one.
+
+    Parameters
+    ----------
+    make : callable
+        Gives a new network.
+    arrays : mapping of str to ndarray
+        As ``state_dict`` of the network, or of an `Ensemble` of such.
+
+    Returns
+    -------
+    Module
+        With these weights.
+
+    Raises
+    ------
+    KeyError, ShapeError
+        If the weights are of another network.
+    """
+    numbers = {name.split(".")[1] for name in arrays if name.startswith("members.")}
+    network = Ensemble(make() for _ in numbers) if numbers else make()
+    network.load_state_dict(arrays)
+    return network
 
 
 class Ensemble(Module):
@@ -111,7 +153,9 @@ def flips(axes: Sequence[int], *, back: bool = True) -> list[View]:
     return [view(chosen) for chosen in sets]
 
 
-def predict(learner: "Learner", data: Loader | None, views: Sequence[View]) -> Predictions:
+def predict(
+    learner: "Learner", data: Loader | None, views: bool | Sequence[View] = False
+) -> Predictions:
     """Apply a learner's model to data; see `Learner.predict`.
 
     Parameters
@@ -120,8 +164,8 @@ def predict(learner: "Learner", data: Loader | None, views: Sequence[View]) -> P
         Its model is used, in evaluation mode.
     data : Loader or None
         Batches; the learner's validation data if None.
-    views : sequence of View
-        Further views of the data, over which is averaged.
+    views : bool or sequence of View, default False
+        Further views of the data, over which is averaged; True for the learner's own.
 
     Returns
     -------
@@ -131,8 +175,17 @@ def predict(learner: "Learner", data: Loader | None, views: Sequence[View]) -> P
     Raises
     ------
     DataError
-        If there are no data, or batches differ in anything but their length.
+        If there are no data, or batches differ in anything but their length, or the learner has
+        no views of its own.
     """
+    if isinstance(views, bool):
+        if views and not learner.views:
+            raise DataError(
+                "predict: tta=True, and training has seen the data from no other side (mirrored, "
+                "for instance), so that other views are strange to the model.\nTrain with such an "
+                "augmentation, or pass views that you have reasons for: tta=flips([2])."
+            )
+        views = learner.views if views else ()
     data = learner.valid if data is None else data
     if data is None:
         raise DataError("predict: there are no validation data. Pass a Loader.")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def segmenter(
     base_features: int = 8,
     lr: float = 3e-3,
     deep_supervision: bool = False,
+    mirror_axes: Sequence[int] = (),
     steps_per_epoch: int = 50,
     n_workers: int = 1,
     seed: int = 0,
@@ -74,6 +75,10 @@ def segmenter(
         Learning rate of AdamW; with ``learner.fit`` it falls to 0 as (1 - t)^0.9.
     deep_supervision : bool, default False
         Add the loss at coarser resolutions.
+    mirror_axes : sequence of int, default ()
+        Array axes along which patches are mirrored at random, of the RAS+ grid: 0 is left-right;
+        ``learner.predict(tta=True)`` averages over the same. None is the default, for left and
+        right, front and back, top and bottom of a brain differ.
     steps_per_epoch : int, default 50
         Steps between two validations.
     n_workers : int, default 1
@@ -98,6 +103,7 @@ def segmenter(
         base_features=base_features,
         lr=lr,
         deep_supervision=deep_supervision,
+        mirror_axes=mirror_axes,
         steps_per_epoch=steps_per_epoch,
         n_workers=n_workers,
         seed=seed,
@@ -116,6 +122,8 @@ def dataset_learner(
     steps_per_epoch: int,
     n_workers: int,
     seed: int,
+    mirror_axes: Sequence[int] = (),
+    fold: str = "",
 ) -> tuple[Learner, Segmenter, dict[str, Any]]:
     """Make a learner as `segmenter` does, with what a task needs besides.
 
@@ -139,6 +147,10 @@ def dataset_learner(
         Threads that load.
     seed : int
         Seed of everything.
+    mirror_axes : sequence of int, default ()
+        As for `segmenter`.
+    fold : str, default ""
+        Hold back this fold of a cross-validation, such as "2/5", instead of the part `held_back`.
 
     Returns
     -------
@@ -156,7 +168,7 @@ def dataset_learner(
     """
     data = open_dataset(dataset)
     names = [case.name for case in data.cases]
-    train_names, test_names = split_cases(names, held_back, seed)
+    train_names, test_names = split_cases(names, held_back, seed, fold)
     plan = make_plan(fingerprint(data), base_features=base_features)
     checksum = data.digest()
     record = {"sha256": checksum, "train": train_names, "held back": test_names}
@@ -192,9 +204,10 @@ def dataset_learner(
             "sha256": checksum,
             "held back": json.dumps(test_names),
         },
+        mirror_axes=mirror_axes,
     )
     prepared = {name: _prepare(data, model, name) for name in names}
-    augment = Augmenter(nnunet_transforms(plan.patch_size, mirror_axes=()))
+    augment = Augmenter(nnunet_transforms(plan.patch_size, mirror_axes=mirror_axes))
     rotate = augment.transforms["RotateScale"]
     assert isinstance(rotate, RotateScale)
     train = RandomPatches(

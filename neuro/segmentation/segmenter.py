@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from fieldgrad.engine import Tensor, no_grad, softmax
 from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.model_file import ModelFile
+from fieldgrad.engine.nn.module import Module
+from fieldgrad.engine.train.prediction import Ensemble, restore
 from fieldgrad.neuro.images.image import Image, check_intensities
 from fieldgrad.neuro.images.intensity import normalize_ct, rescale_percentiles, zscore
 from fieldgrad.neuro.images.io import from_nibabel, to_nibabel
@@ -26,7 +29,7 @@ from fieldgrad.neuro.images.resample import labels_from_probabilities, resample,
 from fieldgrad.neuro.segmentation.patches import mirrored, sliding_window
 from fieldgrad.shared_models import UNet
 
-__all__ = ["Normalization", "Preparation", "Segmenter"]
+__all__ = ["Normalization", "Preparation", "Segmenter", "join_segmenters"]
 
 MODEL_FILE = ModelFile("fieldgrad.neuro.Segmenter", "segmentation model", "a training run")
 
@@ -151,31 +154,37 @@ class Segmenter:
 
     Parameters
     ----------
-    network : UNet
+    network : UNet or Ensemble of UNet
         Maps (batch, channel, n0, n1, n2) to logits (batch, class, n0, n1, n2).
     settings : mapping
-        The keyword arguments that ``UNet`` was built with, to build it again.
+        The keyword arguments that each ``UNet`` was built with, to build it again.
     preparation : Preparation
         How scans are prepared.
     labels : mapping of int to str
         Label value and name of classes 1, 2, … in order; class 0 is background.
     about : mapping of str to str, optional
         What the model was trained on and how, in words, for its users.
+    mirror_axes : sequence of int, default ()
+        Axes of the network's RAS+ grid (0 is left-right) along which training has mirrored:
+        ``predict(mirror=True)`` averages over the same.
     """
 
     def __init__(
         self,
-        network: UNet,
+        network: Module,
         settings: Mapping[str, Any],
         preparation: Preparation,
         labels: Mapping[int, str],
         about: Mapping[str, str] | None = None,
+        *,
+        mirror_axes: Sequence[int] = (),
     ) -> None:
         self.network = network
         self.settings = dict(settings)
         self.preparation = preparation
         self.labels = dict(labels)
         self.about = dict(about or {})
+        self.mirror_axes = tuple(mirror_axes)
 
     @overload
     def predict(
@@ -214,8 +223,8 @@ class Segmenter:
         overlap : float, default 0.5
             Least overlap of neighboring patches; more is slower and smoother.
         mirror : bool, default False
-            Average over mirrored versions of each patch (eight times slower); only for models whose
-            structures have no side.
+            Average over each patch and its mirror images along `mirror_axes` (two to the power of
+            their number as slow).
         progress : callable, optional
             Called with the number of patches done and of all patches.
 
@@ -228,7 +237,8 @@ class Segmenter:
         Raises
         ------
         DataError
-            If the number of channels is wrong, or an image has no usable intensities.
+            If the number of channels is wrong, an image has no usable intensities, or the model was
+            trained without mirroring and `mirror` is true.
         """
         given = list(image) if isinstance(image, Sequence) else [image]
         images = [one if isinstance(one, Image) else from_nibabel(one) for one in given]
@@ -270,7 +280,13 @@ class Segmenter:
             The first channel on that grid.
         """
         array, grid = self.preparation.apply(images)
-        predict = mirrored(self._patch_probabilities) if mirror else self._patch_probabilities
+        if mirror and not self.mirror_axes:
+            raise DataError(
+                "mirror: this model was trained without mirroring, so mirrored scans are strange "
+                "to it and make the result worse.\nLeave the option out, or train with mirror_axes."
+            )
+        patches = self._patch_probabilities
+        predict = mirrored(patches, self.mirror_axes) if mirror else patches
         training = self.network.training
         self.network.eval()
         try:
@@ -308,6 +324,7 @@ class Segmenter:
             "preparation": asdict(self.preparation),
             "labels": {str(value): name for value, name in self.labels.items()},
             "about": self.about,
+            "mirror_axes": self.mirror_axes,
         }
         MODEL_FILE.write(path, self.network.state_dict(), description)
 
@@ -339,6 +356,45 @@ class Segmenter:
                 tuple(Normalization(**channel) for channel in prepared["channels"]),
             )
             labels = {int(value): str(name) for value, name in description["labels"].items()}
-            network = UNet(**settings)
-            network.load_state_dict(arrays)
-        return cls(network, settings, preparation, labels, description.get("about"))
+            network = restore(lambda: UNet(**settings), arrays)
+        axes = description.get("mirror_axes", ())
+        about = description.get("about")
+        return cls(network, settings, preparation, labels, about, mirror_axes=axes)
+
+
+def join_segmenters(files: Sequence[Path], path: Path) -> None:
+    """Join models for the same task, such as those of a cross-validation, to their ensemble.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Model files. Their networks' logits are averaged.
+    path : Path
+        The model file of the ensemble.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read or written.
+    DataError
+        If the models prepare scans differently, or have other labels or networks.
+    """
+    models = [Segmenter.load(file) for file in files]
+    first = models[0]
+    for name in ("settings", "preparation", "labels", "mirror_axes"):
+        for file, model in zip(files, models, strict=True):
+            if getattr(model, name) != getattr(first, name):
+                raise DataError(
+                    f"join: {file} and {files[0]} differ in their {name}. Join models that were "
+                    "trained with one recipe on one data set."
+                )
+    about = {key: text for key, text in first.about.items() if key != "held back"}
+    joined = Segmenter(
+        Ensemble(model.network for model in models),
+        first.settings,
+        first.preparation,
+        first.labels,
+        about | {"ensemble of": ", ".join(map(str, files))},
+        mirror_axes=first.mirror_axes,
+    )
+    joined.save(path)

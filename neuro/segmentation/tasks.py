@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import Optimizer
 from fieldgrad.engine.train import Learner
 from fieldgrad.engine.train.budget import Plan as BudgetPlan
+from fieldgrad.engine.train.folds import Fold
 from fieldgrad.neuro.images.datasets import load_mni152, open_dataset
 from fieldgrad.neuro.images.io import write_labels
 from fieldgrad.neuro.segmentation import report
@@ -38,7 +39,7 @@ Array = NDArray[Any]
 
 log = logging.getLogger("fieldgrad.neuro")
 
-__all__ = ["evaluate_dataset", "segment_template", "train_on_dataset"]
+__all__ = ["evaluate_dataset", "mean_scores", "segment_template", "train_on_dataset"]
 
 
 def train_on_dataset(
@@ -50,9 +51,11 @@ def train_on_dataset(
     base_features: int = 8,
     lr: float = 3e-3,
     deep_supervision: bool = False,
+    mirror_axes: list[int] | None = None,
     steps_per_epoch: int = 50,
     n_workers: int = 1,
     seed: int = 0,
+    fold: str = "",
     resume: bool = False,
 ) -> str:
     """Plan and train a segmentation network for a folder in the layout of nnU-Net.
@@ -74,12 +77,19 @@ def train_on_dataset(
         Learning rate of AdamW; it falls to 0 over the budget as (1 - t)^0.9.
     deep_supervision : bool, default False
         Add the loss at coarser resolutions, as nnU-Net does for long trainings.
+    mirror_axes : list of int, optional
+        Array axes along which patches are mirrored at random, of the RAS+ grid: 0 is left-right.
+        None by default, for the sides of a brain differ; `Segmenter.predict` can average over the
+        same axes.
     steps_per_epoch : int, default 50
         Steps between two validations.
     n_workers : int, default 1
         Threads that cut and augment patches ahead.
     seed : int, default 0
         Seed of split, initial weights and patches.
+    fold : str, default ""
+        Hold back this fold of a cross-validation, such as "2/5", instead of the part `held_back`,
+        and evaluate it; ``fieldgrad run RECIPE --folds 5`` runs all.
     resume : bool, default False
         Continue the run in `run_dir`.
 
@@ -112,9 +122,14 @@ def train_on_dataset(
         steps_per_epoch=steps_per_epoch,
         n_workers=n_workers,
         seed=seed,
+        mirror_axes=mirror_axes or (),
+        fold=fold,
     )
     fit_and_save(learner, segmenter, budget, run_dir, resume=resume)
     plot_history(learner, run_dir / "training.png")
+    if fold:
+        rows = evaluate_dataset(dataset, segmenter, out=run_dir / "evaluation")
+        Fold.parse(fold).write(run_dir, mean_scores(rows), rows)
     last = learner.history[-1]
     scores = "\n".join(
         f"  {'mean' if key == 'dice' else key.removeprefix('dice_'):<20}{value:8.3f}"
@@ -154,7 +169,7 @@ def evaluate_dataset(
     all_cases : bool, default False
         Evaluate every case, also those the model was trained on, instead of those held back.
     mirror : bool, default False
-        Average over mirrored patches.
+        Average over mirrored patches, as `Segmenter.predict` does.
     progress : callable, optional
         Called with the number of cases done and of all cases.
 
@@ -196,6 +211,27 @@ def evaluate_dataset(
             progress(i + 1, len(cases))
     write_tsv(rows, out / "evaluation.tsv")
     return rows
+
+
+def mean_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean Dice and surface distances over cases, of all structures together and of each.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As from `evaluate_dataset`.
+
+    Returns
+    -------
+    dict of str to float
+        ``dice``, ``hd95_mm``, and ``dice_`` with the name of each structure; what is not defined
+        (NaN, for a structure that is missing) is left out of the means.
+    """
+    columns = {name: [float(row[name]) for row in rows] for name in ("dice", "hd95_mm")}
+    for structure in dict.fromkeys(row["name"] for row in rows):
+        own = [float(row["dice"]) for row in rows if row["name"] == structure]
+        columns[f"dice_{structure}"] = own
+    return {name: float(np.nanmean(values)) for name, values in columns.items()}
 
 
 def segment_template(

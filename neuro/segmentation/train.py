@@ -23,10 +23,12 @@ from fieldgrad.engine.train.callbacks import (
     StopOnNaN,
 )
 from fieldgrad.engine.train.events import Callback
+from fieldgrad.engine.train.folds import Fold
 from fieldgrad.engine.train.knobs import Knob, knob_of
 from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.logs import CSVLog, Pictures, Progress
 from fieldgrad.engine.train.metrics import Dice
+from fieldgrad.engine.train.prediction import flips
 from fieldgrad.engine.train.schedules import poly
 from fieldgrad.neuro.segmentation.augment import Augmenter
 from fieldgrad.neuro.segmentation.losses import dice_cross_entropy
@@ -274,6 +276,7 @@ def segmenter_learner(
         seed=seed,
         write_model=segmenter.save,
         field="neuro",
+        views=flips([2 + axis for axis in segmenter.mirror_axes]),
     )
 
 
@@ -368,7 +371,9 @@ def _loss(logits: Tensor | list[Tensor], target: Tensor) -> Tensor:
     return dice_cross_entropy(logits, target.data)
 
 
-def split_cases(names: Sequence[str], held_back: float, seed: int) -> tuple[list[str], list[str]]:
+def split_cases(
+    names: Sequence[str], held_back: float, seed: int, fold: str = ""
+) -> tuple[list[str], list[str]]:
     """Divide cases at random into those to train on and those to evaluate on.
 
     Parameters
@@ -379,6 +384,8 @@ def split_cases(names: Sequence[str], held_back: float, seed: int) -> tuple[list
         Part of the cases to evaluate on, between 0 and 1; at least one case on each side.
     seed : int
         The same seed gives the same division.
+    fold : str, default ""
+        Hold back this fold of a cross-validation, such as "2/5", instead of that part.
 
     Returns
     -------
@@ -401,6 +408,10 @@ def split_cases(names: Sequence[str], held_back: float, seed: int) -> tuple[list
             "train on and one to evaluate on.\nLabel another scan and add it."
         )
     ordered = sorted(names)
+    if fold:
+        parts = Fold.parse(fold).divide(len(ordered), seed=seed)
+        kept, judged = ([ordered[i] for i in part] for part in parts)
+        return kept, judged
     n_test = min(max(round(held_back * len(ordered)), 1), len(ordered) - 1)
     chosen = set(np.random.default_rng(seed).permutation(len(ordered))[:n_test].tolist())
     return (

@@ -35,6 +35,7 @@ from fieldgrad.engine.train.callbacks import (
 from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.logs import CSVLog, Progress
+from fieldgrad.engine.train.prediction import Ensemble, members, restore
 from fieldgrad.engine.train.schedules import one_cycle
 from fieldgrad.physics import models
 from fieldgrad.physics.jets.batch import JetBatch
@@ -67,9 +68,9 @@ class Tagger:
     Parameters
     ----------
     network : Module
-        One of `fieldgrad.physics.models`.
+        One of `fieldgrad.physics.models`, or an `Ensemble` of such.
     settings : mapping
-        The keyword arguments that the network was made with.
+        The keyword arguments that each network was made with.
     preprocessing : Preprocessing
         The inputs and the constants of their standardization.
     label_names : sequence of str
@@ -203,7 +204,7 @@ class Tagger:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the arrays that the network sees."""
-        roles = tuple(getattr(self.network, "inputs", ()))
+        roles = tuple(getattr(members(self.network)[0], "inputs", ()))
         extra = "observables" in self.preprocessing and "observables" not in roles
         return (*roles, "observables") if extra else roles
 
@@ -425,7 +426,7 @@ class Tagger:
             If the file cannot be written.
         """
         description = {
-            "model": type(self.network).__name__,
+            "model": type(members(self.network)[0]).__name__,
             "settings": self.settings,
             "preprocessing": json.loads(self.preprocessing.to_json()),
             "labels": list(self.label_names),
@@ -455,8 +456,8 @@ class Tagger:
             If the file is missing, damaged, or no tagger.
         """
         with MODEL_FILE.read(path) as (arrays, stored):
-            network = model_class(stored["model"])(**stored["settings"])
-            network.load_state_dict(arrays)
+            make = partial(model_class(stored["model"]), **stored["settings"])
+            network = restore(make, arrays)
             tagger = cls(
                 network,
                 stored["settings"],
@@ -484,6 +485,43 @@ class Tagger:
                 "0. Check the formula of the weight and the selection."
             )
         return jets.labels, (jets.weights * (len(jets) / total)).astype(np.float32)
+
+
+def join_taggers(files: Sequence[Path], path: Path) -> None:
+    """Join taggers of one recipe, such as those of a cross-validation, to their ensemble.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Model files. Their networks' logits are averaged.
+    path : Path
+        The model file of the ensemble.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read or written.
+    DataError
+        If the taggers have other inputs, classes or networks.
+    """
+    taggers = [Tagger.load(file) for file in files]
+    first = taggers[0]
+    for file, tagger in zip(files, taggers, strict=True):
+        for name in ("settings", "preprocessing", "label_names"):
+            if getattr(tagger, name) != getattr(first, name):
+                raise DataError(
+                    f"join: {file} and {files[0]} differ in their {name}. Join taggers that were "
+                    "trained with one recipe on the same jets."
+                )
+    Tagger(
+        Ensemble(tagger.network for tagger in taggers),
+        first.settings,
+        first.preprocessing,
+        first.label_names,
+        description=first.description,
+        temperature=float(np.mean([tagger.temperature for tagger in taggers])),
+        about=first.about | {"ensemble of": ", ".join(map(str, files))},
+    ).save(path)
 
 
 # What the data say about a model's size.

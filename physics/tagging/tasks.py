@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fieldgrad.engine import Tensor
 from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.nn.module import Module, Parameter
 from fieldgrad.engine.optim import AdamW, Optimizer
 from fieldgrad.engine.train.budget import Plan
+from fieldgrad.engine.train.folds import Fold
 from fieldgrad.engine.train.schedules import one_cycle
 from fieldgrad.physics.figures import plots
 from fieldgrad.physics.figures.calibration import fit_temperature
+from fieldgrad.physics.figures.metrics import evaluate
 from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.jets.substructure import with_observables
 from fieldgrad.physics.jets.weights import sum_weights
@@ -64,6 +67,7 @@ def train_tagger(
     calibrate: bool = True,
     n_workers: int = 2,
     seed: int = 0,
+    fold: str = "",
     resume: bool = False,
 ) -> str:
     """Train a tagger, compare it with boosted trees and cuts on test jets, and draw the curves.
@@ -105,6 +109,9 @@ def train_tagger(
         Processes that make jets, where no file is given.
     seed : int, default 0
         Of made jets, split, initial weights and order.
+    fold : str, optional
+        Validate with this fold of the training jets, such as "2/5", and train without it;
+        ``fieldgrad run RECIPE --folds 5`` runs all. The temperature stays 1 then.
     resume : bool, default False
         Continue the run in `run_dir`.
 
@@ -123,8 +130,14 @@ def train_tagger(
     Plan(budget, 1)  # a mistake in it shall not wait for the data
     if not train and (valid or test):
         raise DataError("valid or test files are given, and no training files. Give train=….")
+    if fold and valid:
+        raise DataError(
+            "fold and valid are both given; the jets of a fold are those to validate with. Leave "
+            "the validation files out."
+        )
     if not train:
-        train, valid, test = made_jets(run_dir / "jets", n_jets, seed=seed, n_workers=n_workers)
+        folder = (run_dir.parent if fold else run_dir) / "jets"  # all folds are of the same jets
+        train, valid, test = made_jets(folder, n_jets, seed=seed, n_workers=n_workers)
     description = DataConfig.load(config) if config else describe(_first(train))
     fitting = read_jets(train, description)
     log.info(
@@ -133,16 +146,27 @@ def train_tagger(
             f"{row.n_jets:,} {row.name} (weight {row.total:,.0f})" for row in sum_weights(fitting)
         ),
     )
-    fitting, watching, testing = _split(fitting, valid, test, description, seed)
+    whole, held_back = fitting, np.arange(0)
+    if fold:
+        labels = [] if fitting.labels is None else fitting.labels.tolist()
+        rows, held_back = Fold.parse(fold).divide(len(fitting), labels=labels or None, seed=seed)
+        fitting, watching = whole[rows], whole[held_back]
+        testing = read_jets(test, description, training=False) if test else watching
+    else:
+        fitting, watching, testing = _split(fitting, valid, test, description, seed)
     if description.reweighting is not None:
         fitting = description.reweighting.fit(fitting).apply(fitting)
     if baselines or observables:
         fitting, watching, testing = (
             with_observables(jets, OBSERVABLES) for jets in (fitting, watching, testing)
         )
+    # The networks of all folds see the same inputs, so that they can be joined.
+    constants = fitting
+    if fold:
+        constants = with_observables(whole, OBSERVABLES) if observables else whole
     tagger = Tagger.build(
         model,
-        fitting,
+        constants,
         preprocessing=description.inputs,
         observables=OBSERVABLES if observables else (),
         description=description.to_json(),
@@ -161,7 +185,7 @@ def train_tagger(
         resume=resume,
         seed=seed,
     )
-    if calibrate and watching.labels is not None:
+    if calibrate and not fold and watching.labels is not None:
         logits = tagger.logits(watching)
         try:
             tagger.temperature = fit_temperature(logits, watching.labels, watching.weights)
@@ -174,6 +198,8 @@ def train_tagger(
     plots.plot_history(learner.history, run_dir / "training.png")
     p = tagger.predict(testing)
     write_columns(run_dir / "scores.h5", scores_table(testing, p, tagger.label_names))
+    if fold:
+        _write_fold(Fold.parse(fold), run_dir, tagger, watching, held_back)
     name = type(tagger.network).__name__ + " + observables" * observables
     text = compare(
         {name: p},
@@ -189,6 +215,30 @@ def train_tagger(
         f"test jets:\n\n{text}\n\n"
         f"Curves: {run_dir / 'roc.png'}. Tag other jets: fieldgrad physics predict FILES -m "
         f"{run_dir / 'model.safetensors'} -o scores.root\n"
+    )
+
+
+def _write_fold(
+    fold: Fold, run_dir: Path, tagger: Tagger, jets: JetBatch, numbers: NDArray[np.int64]
+) -> None:
+    """Write the scores of a fold's own jets, with their numbers in the training files."""
+    assert jets.labels is not None
+    p = tagger.predict(jets)
+    (first, *others) = evaluate(jets.labels, p, jets.weights, names=tagger.label_names)
+    scores = {key: first[key] for key in ("auc", "accuracy", "rejection_50")}
+    for row in others:
+        scores |= {f"{key}_{row['signal']}": row[key] for key in ("auc", "rejection_50")}
+    columns = [f"score_{name}" for name in tagger.label_names]
+    fold.write(
+        run_dir,
+        scores,
+        (
+            {"jet": number, "label": tagger.label_names[label]}
+            | dict(zip(columns, values, strict=True))
+            for number, label, values in zip(
+                numbers.tolist(), jets.labels.tolist(), p.round(6).tolist(), strict=True
+            )
+        ),
     )
 
 

@@ -31,7 +31,7 @@ from fieldgrad.engine.runs.report import Section
 
 
 def train(*, run_dir: Path, budget: str = "3 epochs", lr: float = 3e-3, width: int = 8,
-          live: bool = False, resume: bool = False) -> str:
+          live: bool = False, fold: str = "", resume: bool = False) -> str:
     """Train."""
     sys.path.insert(0, TESTS)
     from training import make
@@ -49,7 +49,21 @@ def train(*, run_dir: Path, budget: str = "3 epochs", lr: float = 3e-3, width: i
     callbacks = ScheduleLR(one_cycle), Checkpoint(), StopOnNaN(), SaveOnSignal(), *turns
     learner = make(*callbacks, run_dir=run_dir, lr=lr, n_workers=1)
     learner.fit(budget, resume=resume)
+    if fold:
+        from fieldgrad.engine.train import Fold
+
+        learner.save(run_dir / "model.safetensors")
+        found = Fold.parse(fold)
+        _, held_back = found.divide(10)
+        row = learner.history[-1]
+        scores = {"accuracy": row["accuracy"], "loss": row["valid_loss"]}
+        found.write(run_dir, scores, [{"moon": int(i), "score": 0.5} for i in held_back])
     return "trained"
+
+
+def join(files, path):
+    """Join models: here their names."""
+    path.write_text(" ".join(str(file) for file in files))
 
 
 def sections(run_dir):
@@ -60,7 +74,7 @@ def sections(run_dir):
 
 field = Field(
     "moons", "Half moons.", names={"train": "moons:train"},
-    recipes=Path(__file__).parent / "recipes", report="moons:sections",
+    recipes=Path(__file__).parent / "recipes", report="moons:sections", join="moons:join",
 )
 '''
 RECIPE = 'field = "moons"\ntask = "train"\nsummary = "Two half moons."\n'
@@ -112,6 +126,41 @@ def test_the_report_of_a_run_without_a_recipe_has_the_parts_of_its_field(moons):
     assert "Two of &lt;them&gt;." in page
     assert 'alt="boundary" src="data:image/svg+xml;base64,' in page
     assert "not drawn" not in page  # a picture that is not there
+
+
+def test_folds_are_run_judged_and_joined_and_an_interrupted_one_goes_on(moons, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = good("run", "moons/two", "--folds", "3")
+    folder = Path("runs/two-folds")
+    assert [p.name for p in sorted(folder.glob("fold-*"))] == ["fold-1", "fold-2", "fold-3"]
+    with open(folder / "folds.csv") as file:
+        rows = list(csv.DictReader(file))
+    values = [float(row["accuracy"]) for row in rows]
+    assert [row["fold"] for row in rows] == ["1", "2", "3", "mean", "standard deviation"]
+    assert values[3] == pytest.approx(np.mean(values[:3]))
+    assert values[4] == pytest.approx(np.std(values[:3], ddof=1))
+    assert f"{values[3]:.4g} ±" in shown
+    with open(folder / "out_of_fold.csv") as file:
+        out_of_fold = list(csv.DictReader(file))
+    assert sorted(int(row["moon"]) for row in out_of_fold) == list(range(10))
+    assert {row["fold"] for row in out_of_fold} == {"1", "2", "3"}
+    assert len((folder / "model.safetensors").read_text().split()) == 3
+    # What is done stands; a fold that was interrupted is resumed.
+    (folder / "fold-2" / "fold.json").unlink()
+    log = (folder / "fold-1" / "log.jsonl").stat().st_mtime_ns
+    table = (folder / "folds.csv").read_text()
+    good("run", "moons/two", "--folds", "3")
+    assert (folder / "folds.csv").read_text() == table
+    assert (folder / "fold-1" / "log.jsonl").stat().st_mtime_ns == log
+    refused("which is none of these 2 folds", "run", "moons/two", "--folds", "2")
+    assert 'fold = "2/3"' in (folder / "fold-2" / "recipe.toml").read_text()
+
+
+def test_what_cannot_be_cross_validated_is_told_so(moons):
+    (moons / "moons.py").write_text(
+        (moons / "moons.py").read_text().replace('fold: str = ""', 'split: str = ""')
+    )
+    refused("has no setting fold", "run", "moons/two", "--folds", "3")
 
 
 def test_runs_are_listed_with_state_best_and_duration(moons, monkeypatch):

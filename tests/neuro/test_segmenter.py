@@ -9,7 +9,12 @@ from fieldgrad.engine import checkpoint
 from fieldgrad.engine.errors import DataError, FileError
 from fieldgrad.neuro.images.image import Image
 from fieldgrad.neuro.images.io import to_nibabel
-from fieldgrad.neuro.segmentation.segmenter import Normalization, Preparation, Segmenter
+from fieldgrad.neuro.segmentation.segmenter import (
+    Normalization,
+    Preparation,
+    Segmenter,
+    join_segmenters,
+)
 
 
 def test_the_label_map_lies_on_the_grid_of_the_scan(make_segmenter, scan):
@@ -86,10 +91,40 @@ def test_prediction_keeps_no_tape(make_segmenter, scan, monkeypatch):
 def test_mirroring_makes_the_result_symmetric(make_segmenter, scan):
     straight = Image(scan.data[:12, :, :8], np.eye(4))
     segmenter = make_segmenter(spacing=(1.0, 1.0, 1.0), patch_size=(12, 18, 8))
+    segmenter.mirror_axes = (0,)
     p, _ = segmenter.predict_probabilities([straight], mirror=True)
     flipped = Image(straight.data[::-1], np.eye(4))
     q, _ = segmenter.predict_probabilities([flipped], mirror=True)
     np.testing.assert_allclose(q[:, ::-1], p, atol=1e-4)
+
+
+def test_a_model_mirrors_as_it_was_trained_and_not_otherwise(make_segmenter, scan, tmp_path):
+    segmenter = make_segmenter()
+    with pytest.raises(DataError, match="trained without mirroring"):
+        segmenter.predict(scan, mirror=True)
+    segmenter.mirror_axes = (0, 2)
+    segmenter.save(tmp_path / "model.safetensors")
+    assert Segmenter.load(tmp_path / "model.safetensors").mirror_axes == (0, 2)
+
+
+def test_joined_models_average_their_logits(make_segmenter, scan, tmp_path):
+    files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    members = [make_segmenter(), make_segmenter()]
+    for p in members[1].network.parameters():
+        p.assign(p.data * 0.5)
+    for member, file in zip(members, files, strict=True):
+        member.save(file)
+    join_segmenters(files, tmp_path / "both.safetensors")
+    both = Segmenter.load(tmp_path / "both.safetensors")
+    x = fg.Tensor(np.random.default_rng(0).normal(size=(1, 1, 8, 8, 8)).astype(np.float32))
+    with fg.no_grad():
+        one, other = (m.network.eval()(x).numpy() for m in members)
+        np.testing.assert_allclose(both.network.eval()(x).numpy(), (one + other) / 2, rtol=1e-5)
+    assert both.predict(scan).data.shape == scan.data.shape
+    members[1].labels = {1: "core", 2: "box"}
+    members[1].save(files[1])
+    with pytest.raises(DataError, match="differ in their labels"):
+        join_segmenters(files, tmp_path / "both.safetensors")
 
 
 def test_progress_counts_every_patch(make_segmenter, scan):

@@ -80,6 +80,22 @@ def test_a_continued_run_is_the_uninterrupted_one(dataset, tmp_path, monkeypatch
         np.testing.assert_array_equal(array, whole[name])
 
 
+def test_a_fold_is_trained_without_its_cases_and_judged_on_them(dataset, tmp_path):
+    judged = []
+    for k in (1, 2):
+        run_dir = tmp_path / f"fold-{k}"
+        train_on_dataset(dataset, run_dir=run_dir, fold=f"{k}/2", **QUICK)
+        with open(run_dir / "out_of_fold.csv") as file:
+            rows = list(csv.DictReader(file))
+        split = json.loads((run_dir / "data.json").read_text())
+        assert sorted({row["case"] for row in rows}) == split["held back"]
+        assert not set(split["train"]) & set(split["held back"])
+        scores = json.loads((run_dir / "fold.json").read_text())["scores"]
+        assert scores["dice"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
+        judged += split["held back"]
+    assert sorted(judged) == list("abcd")
+
+
 def test_changed_data_are_not_continued_with(trained, dataset):
     run_dir, _ = trained
     path = dataset / "imagesTr" / "a_0000.nii.gz"

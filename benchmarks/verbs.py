@@ -1,0 +1,109 @@
+"""What the verbs of training are worth beside a fixed rate, at equal time; see `compare`.
+
+The suites training_hippocampus, training_jets and training_molecules give the problems.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.runner import Row
+from fieldgrad.engine.train import EMAWeights, Learner, ScheduleLR, constant
+
+__all__ = ["Problem", "compare"]
+
+SEARCH = 20  # steps of the search for a rate; each costs 4/3 of a step of training
+
+
+@dataclass
+class Problem:
+    """A field's small real problem.
+
+    Parameters
+    ----------
+    name : str
+        What is learned from what.
+    make : callable
+        Seed to a new learner, with the field's own callbacks and optimizer.
+    score : callable
+        Predictions of the learner's validation data to a score.
+    unit : str
+        Of the score, with an arrow to the better side.
+    steps : int
+        Length of a training.
+    rates : sequence of float
+        The field's customary rate first, then others to choose the best fixed one from.
+    seeds : sequence of int
+        A training for each.
+    """
+
+    name: str
+    make: Callable[[int], Learner]
+    score: Callable[[NDArray[np.floating]], float]
+    unit: str
+    steps: int
+    rates: Sequence[float]
+    seeds: Sequence[int] = (0, 1, 2)
+
+
+def compare(problem: Problem) -> Iterator[Row]:
+    """Train in every way for the same number of steps, and give mean and spread over the seeds.
+
+    A step costs the same in every way, so that equal steps are equal time, whatever else the
+    machine does; the steps of the search for a rate are taken from those of the training. The best
+    fixed rate is chosen by the score itself, and the time of trying the others is not counted.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+
+    Yields
+    ------
+    Row
+        For each way of training.
+    """
+    steps, customary = f"{problem.steps} steps", problem.rates[0]
+
+    def fixed(rate: float) -> Callable[[Learner], object]:
+        return lambda learner: learner.fit(steps, lr=rate, callbacks=[ScheduleLR(constant)])
+
+    def one_cycle(learner: Learner, *more: EMAWeights) -> None:
+        found = learner.lr_find(n_steps=SEARCH)
+        left = problem.steps - 4 * len(found.rates) // 3
+        learner.fit_one_cycle(f"{left} steps", found.suggestion, callbacks=more)
+
+    def trained(train: Callable[[Learner], object]) -> list[NDArray[np.floating]]:
+        predictions = []
+        for seed in problem.seeds:
+            learner = problem.make(seed)
+            train(learner)
+            predictions.append(learner.predict().prediction)
+        return predictions
+
+    def row(name: str, predictions: Sequence[NDArray[np.floating]]) -> Row:
+        values = [problem.score(prediction) for prediction in predictions]
+        spread = f"± {statistics.stdev(values):.4f} " if len(values) > 1 else ""
+        return Row(name, statistics.mean(values), spread + problem.unit, digits=4)
+
+    tried = {rate: row("", trained(fixed(rate))) for rate in problem.rates}
+    yield Row(f"fixed rate, the customary {customary:g}", **_values(tried[customary]))
+    downward = "↓" in problem.unit
+    best = min(tried, key=lambda rate: tried[rate].ours if downward else -tried[rate].ours)
+    named = ", ".join(f"{rate:g}" for rate in sorted(tried))
+    if len(tried) > 1:
+        yield Row(f"fixed rate, the best of {named}: {best:g}", **_values(tried[best]))
+    yield row("fit, the field's own schedule at its rate", trained(lambda one: one.fit(steps)))
+    found = trained(one_cycle)
+    yield row("lr_find, fit_one_cycle", found)
+    averaged = trained(lambda learner: one_cycle(learner, EMAWeights()))
+    yield row("lr_find, fit_one_cycle, averaged weights", averaged)
+    joined = [np.mean(found, axis=0)]
+    yield row(f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)", joined)
+
+
+def _values(row: Row) -> dict[str, object]:
+    return {"ours": row.ours, "unit": row.unit, "digits": row.digits}
