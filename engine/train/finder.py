@@ -192,5 +192,5 @@ def _has_exploded(losses: list[float], untrained: list[float]) -> bool:
     """Tell whether the loss is not finite, or far above what it was for the same batches."""
     if not math.isfinite(losses[-1]):
         return True
-    last = float(np.mean(losses[-5:]))
-    return last > np.mean(untrained[-5:]) + (_EXPLODED - 1) * abs(np.mean(untrained[-5:]))
+    last, first = float(np.mean(losses[-5:])), float(np.mean(untrained[-5:]))
+    return last > first + (_EXPLODED - 1) * abs(first)

@@ -332,7 +332,6 @@ class Learner:
         -------
         Predictions
             Predictions and targets of all items, in order.
-
         """
         return prediction.predict(self, data, tta)
 

@@ -1,6 +1,6 @@
 """Predictions for whole data sets, averaged over views of the data and over models."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -56,14 +56,14 @@ def members(network: Module) -> list[Module]:
     return list(network.members) if isinstance(network, Ensemble) else [network]
 
 
-def restore(make: Callable[[], Module], arrays: Mapping[str, NDArray[Any]]) -> Module:
+def restore(make: Callable[[], Module], arrays: dict[str, NDArray[Any]]) -> Module:
     """Build a network from its weights, or the ensemble of several if the weights are of one.
 
     Parameters
     ----------
     make : callable
         Gives a new network.
-    arrays : mapping of str to ndarray
+    arrays : dict of str to ndarray
         As ``state_dict`` of the network, or of an `Ensemble` of such.
 
     Returns
