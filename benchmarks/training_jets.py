@@ -16,7 +16,7 @@ from benchmarks.verbs import Problem, compare
 from fieldgrad.engine.optim import AdamW
 from fieldgrad.engine.train import GradientClip, Learner, ScheduleLR, one_cycle
 
-STEPS, N_JETS = 160, 10_000
+STEPS, N_JETS = 120, 10_000
 
 
 def rows(threads: int, seconds: float) -> Iterator[Row]:
