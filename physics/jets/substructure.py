@@ -18,14 +18,29 @@ from fieldgrad.physics.jets.batch import JetBatch, segment_sum
 
 Array = NDArray[Any]
 
-__all__ = ["OBSERVABLES", "n_subjettiness", "observables", "soft_drop", "with_observables"]
+__all__ = [
+    "OBSERVABLES",
+    "SIX_BODY_BASIS",
+    "n_subjettiness",
+    "observables",
+    "soft_drop",
+    "with_observables",
+]
 
 RADIUS = 0.8  # of the jets that the defaults are meant for
+# What pins down where six subjets are: τ_N at three powers of the angle (Datta, Larkoski, "How much
+# information is in a jet?", JHEP 06 (2017) 073, arXiv:1704.08249, sec. 2).
+SIX_BODY_BASIS = (
+    "jet_tau1_beta05", "jet_tau1", "jet_tau1_beta2", "jet_tau2_beta05", "jet_tau2",
+    "jet_tau2_beta2", "jet_tau3_beta05", "jet_tau3", "jet_tau3_beta2", "jet_tau4_beta05",
+    "jet_tau4", "jet_tau4_beta2", "jet_tau5", "jet_tau5_beta2",
+)  # fmt: skip
 # Every number per jet that `observables` computes.
 OBSERVABLES = (
     "jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_mass", "jet_nparticles", "jet_sdmass",
-    "jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4", "jet_tau21", "jet_tau32", "jet_tau43",
+    "jet_tau21", "jet_tau32", "jet_tau43", *SIX_BODY_BASIS,
 )  # fmt: skip
+BETAS = {"": 1.0, "_beta05": 0.5, "_beta2": 2.0}  # by the end of a name
 
 
 def soft_drop(
@@ -112,23 +127,36 @@ def n_subjettiness(
     >>> n_subjettiness(JetBatch([0, 2], vectors), 2).round(3)  # all is 0.2 from the one axis
     array([[0.25, 0.  ]])
     """
+    return _taus(_distances(jets, n_most), jets, beta, radius)
+
+
+def _distances(jets: JetBatch, n_most: int) -> NDArray[np.float64]:
+    """Give the ΔR of each constituent to the nearest of 1, 2, … axes, (n_most, n_constituents)."""
     vectors = np.ascontiguousarray(jets.vectors, np.float64)
     axes = _clustering.exclusive_axes(vectors, jets.offsets, n_most)
     energy, px, py, pz = vectors.T
-    pt = kinematics.pt(px, py)
     y, phi = kinematics.rapidity(energy, px, py, pz), kinematics.phi(px, py)
-    scale = segment_sum(pt, jets.offsets) * radius**beta
     jet = jets.jet_of_constituent()
-    taus = np.zeros((len(jets), n_most))
+    nearest = np.full((n_most, len(vectors)), np.inf)
     for n in range(1, n_most + 1):
-        nearest = np.full(len(pt), np.inf)
         for k in range(n):
             axis_y, axis_phi = axes[:, n - 1, k].T
             distance = kinematics.delta_r(y, phi, axis_y[jet], axis_phi[jet])
-            np.fmin(nearest, distance, out=nearest)  # NaN where the jet has fewer axes
-        nearest[np.isinf(nearest)] = 0  # each constituent is an axis of its own
-        sums = segment_sum(pt * nearest**beta, jets.offsets)
-        np.divide(sums, scale, out=taus[:, n - 1], where=scale > 0)
+            np.fmin(nearest[n - 1], distance, out=nearest[n - 1])  # NaN: the jet has fewer axes
+    nearest[np.isinf(nearest)] = 0  # each constituent is an axis of its own
+    return nearest
+
+
+def _taus(
+    distances: NDArray[np.float64], jets: JetBatch, beta: float, radius: float
+) -> NDArray[np.float64]:
+    """Give τ1, τ2, … from the distances to the axes, (n_jets, n_most)."""
+    pt = kinematics.pt(*jets.vectors[:, 1:3].astype(np.float64).T)
+    scale = segment_sum(pt, jets.offsets) * radius**beta
+    taus = np.zeros((len(jets), len(distances)))
+    for n, distance in enumerate(distances):
+        sums = segment_sum(pt * distance**beta, jets.offsets)
+        np.divide(sums, scale, out=taus[:, n], where=scale > 0)
     return taus
 
 
@@ -158,8 +186,9 @@ def observables(
 
     Notes
     -----
-    ``jet_sdmass``: soft drop with β 0, z_cut 0.1. ``jet_tau1`` …: N-subjettiness with β 1. About
-    0.15 ms per jet of 50 constituents for all of them.
+    ``jet_sdmass``: soft drop with β 0, z_cut 0.1. ``jet_tau1`` …: N-subjettiness with β 1,
+    ``jet_tau1_beta05`` and ``jet_tau1_beta2`` … with β 0.5 and 2, which weigh narrow and wide
+    angles; `SIX_BODY_BASIS` has those that belong together.
 
     Examples
     --------
@@ -186,13 +215,14 @@ def observables(
     if "jet_sdmass" in names:
         values["jet_sdmass"] = np.maximum(kinematics.mass(*soft_drop(jets, radius=radius).T), 0)
     if any(name.startswith("jet_tau") for name in names):
-        taus = n_subjettiness(jets, radius=radius).T
-        for n, tau in enumerate(taus, 1):
-            values[f"jet_tau{n}"] = tau
-            if n > 1:
-                below = taus[n - 2]
-                ratio = np.divide(tau, below, out=np.zeros(len(jets)), where=below > 0)
-                values[f"jet_tau{n}{n - 1}"] = ratio
+        distances = _distances(jets, 5)
+        for end, beta in BETAS.items():
+            taus = _taus(distances, jets, beta, radius).T
+            values |= {f"jet_tau{n}{end}": tau for n, tau in enumerate(taus, 1)}
+        for n in (2, 3, 4):
+            tau, below = values[f"jet_tau{n}"], values[f"jet_tau{n - 1}"]
+            ratio = np.divide(tau, below, out=np.zeros(len(jets)), where=below > 0)
+            values[f"jet_tau{n}{n - 1}"] = ratio
     return {name: values[name] for name in names}
 
 
