@@ -5,9 +5,11 @@ from .figures.metrics import Roc as Roc
 from .figures.metrics import auc as auc
 from .figures.metrics import rejection as rejection
 from .figures.metrics import roc as roc
+from .figures.plots import plot_resolutions as plot_resolutions
 from .figures.plots import plot_rocs as plot_rocs
 from .figures.plots import plot_scores as plot_scores
 from .figures.plots import plot_sculpting as plot_sculpting
+from .figures.response import evaluate_response as evaluate_response
 from .figures.significance import asimov as asimov
 from .jets.batch import JetBatch as JetBatch
 from .jets.substructure import observables as observables
@@ -28,4 +30,7 @@ from .simulation.fast_simulation import FastSimulation as FastSimulation
 from .simulation.generate import generate as generate
 from .tagging.baselines import BoostedTrees as BoostedTrees
 from .tagging.baselines import cut_and_count as cut_and_count
+from .tagging.learners import regressor as regressor
+from .tagging.learners import tagger as tagger
+from .tagging.regressor import Regressor as Regressor
 from .tagging.tagger import Tagger as Tagger

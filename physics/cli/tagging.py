@@ -1,5 +1,6 @@
-"""The verbs about taggers: ``fieldgrad physics train``, ``evaluate``, ``predict`` and ``plot``."""
+"""The verbs about models: ``fieldgrad physics train``, ``evaluate``, ``predict`` and ``plot``."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,8 @@ ModelFile = Annotated[
     Path, typer.Option("--model", "-m", help="model.safetensors of a training run.")
 ]
 TrainingFiles = Annotated[
-    list[str] | None, typer.Option("--train", help="Files to train on; repeat for several.")
+    list[str] | None,
+    typer.Option("--train", help="Files to train on, or CLASS=FILES; repeat for several."),
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Analysis description; default: the model's.")
@@ -87,32 +89,41 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")] = None,
     train: TrainingFiles = None,
     config: ConfigFile = None,
+    baseline: Annotated[
+        str, typer.Option(help="Of a regression: an observable to stand beside it.")
+    ] = "",
     pdf: Pdf = False,
 ) -> None:
-    """Compare a tagger's scores with the truth of labeled jets; with --train, trees beside it."""
+    """Compare a model with the truth of jets; a tagger with --train also with trees."""
     from fieldgrad.physics.jets.substructure import with_observables
     from fieldgrad.physics.reading.datasets import OBSERVABLES
-    from fieldgrad.physics.tagging.report import compare
-    from fieldgrad.physics.tagging.tagger import Tagger
-    from fieldgrad.physics.tagging.tasks import PT_EDGES
+    from fieldgrad.physics.tagging.model import JetModel
+    from fieldgrad.physics.tagging.regressor import Regressor
+    from fieldgrad.physics.tagging.report import compare, compare_estimates
 
     require("matplotlib", extra="physics")
-    tagger = Tagger.load(model)
-    test = with_observables(_read(files, tagger, config, truth=True), OBSERVABLES)
-    grown = None
-    if train:
-        require("sklearn", extra="physics")
-        grown = with_observables(_read(train, tagger, config, truth=True), OBSERVABLES)
+    used = JetModel.load(model)
     folder = out or model.parent / "evaluation"
-    text = compare(
-        {type(tagger.network).__name__: _tag(tagger, test)},
-        test,
-        folder,
-        train=grown,
-        observables=OBSERVABLES if grown is not None else (),
-        pt_edges=PT_EDGES,
-        suffix=".pdf" if pdf else ".png",
-    )
+    suffix = ".pdf" if pdf else ".png"
+    if isinstance(used, Regressor):
+        more = [name for name in (used.target, baseline) if name]
+        test, found = _predicted(used, _stream(files, used, config, truth=True, observers=more))
+        text = compare_estimates(used, found, test, folder, baseline=baseline, suffix=suffix)
+    else:
+        grown = None
+        if train:
+            require("sklearn", extra="physics")
+            stream = _stream(train, used, config, truth=True, training=True)
+            grown = with_observables(stream.sample(), OBSERVABLES)
+        test, found = _predicted(used, _stream(files, used, config, truth=True))
+        text = compare(
+            {type(used.network).__name__: found},
+            test,
+            folder,
+            train=grown,
+            observables=OBSERVABLES if grown is not None else (),
+            suffix=suffix,
+        )
     console.print(text, highlight=False, soft_wrap=True)
     console.print(f"Figures and plots are in {folder}", highlight=False, soft_wrap=True)
 
@@ -123,17 +134,18 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Scores: .root, .h5 or .parquet.")],
     config: ConfigFile = None,
 ) -> None:
-    """Tag jets: scores beside truth and observers, in the order of the input."""
-    from fieldgrad.physics.reading.outputs import SUFFIXES, scores_table, write_columns
-    from fieldgrad.physics.tagging.tagger import Tagger
+    """Tag jets, or estimate: scores beside observers, in the order of the input."""
+    from fieldgrad.physics.reading.outputs import SUFFIXES, beside, write_columns
+    from fieldgrad.physics.reading.streams import find_files
+    from fieldgrad.physics.tagging.model import JetModel
 
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"--out {out} ends in {out.suffix!r}; expected {', '.join(SUFFIXES)}.")
-    if out.resolve() in {Path(file).resolve() for file in files}:
+    if out.resolve() in {Path(file).resolve() for file in find_files(files)}:
         raise DataError(f"--out {out} would overwrite the jets; give another name.")
-    tagger = Tagger.load(model)
-    jets = _read(files, tagger, config, truth=False)
-    write_columns(out, scores_table(jets, _tag(tagger, jets), tagger.label_names))
+    used = JetModel.load(model)
+    jets, found = _predicted(used, _stream(files, used, config, truth=False), keep=False)
+    write_columns(out, beside(jets, used.columns(found)))
     console.print(f"Scores of {len(jets):,} jets are in {out}", highlight=False, soft_wrap=True)
 
 
@@ -167,27 +179,72 @@ def _is_recipe(what: str) -> bool:
         return True  # whose loader has the message
 
 
-def _absolute(files: list[str]) -> list[str]:
+def _absolute(files: list[str]) -> list[str] | dict[str, str]:
     """Paths that mean the same from any folder, so that the run can be continued."""
-    return [file if "://" in file else str(Path(file).absolute()) for file in files]
+
+    def full(file: str) -> str:
+        return file if "://" in file else str(Path(file).absolute())
+
+    given = _by_class(files)
+    if isinstance(given, dict):
+        return {name: full(file) for name, file in given.items()}
+    return [full(file) for file in given]
 
 
-def _read(files: list[str], tagger: Any, config: Path | None, *, truth: bool) -> Any:
+def _by_class(files: list[str]) -> list[str] | dict[str, str]:
+    """Files of all classes, or a pattern for each class where they are given as CLASS=FILES."""
+    pairs = [file.partition("=") for file in files if "=" in file and not Path(file).exists()]
+    if not pairs:
+        return files
+    names = [name for name, _, _ in pairs]
+    if len(pairs) < len(files) or len(set(names)) < len(names):
+        raise DataError(
+            f"files are {' '.join(files)}; expected FILES, or CLASS=FILES once for each class, "
+            "such as QCD='qcd_*.root' top='top_*.root'."
+        )
+    return {name: file for name, _, file in pairs}
+
+
+def _stream(
+    files: list[str],
+    model: Any,
+    config: Path | None,
+    *,
+    truth: bool,
+    training: bool = False,
+    observers: Sequence[str] = (),
+) -> Any:
     """Read jets as the model's own description says, or another, or the files' layout."""
     from fieldgrad.physics.reading.config import DataConfig
-    from fieldgrad.physics.reading.streams import read_jets
+    from fieldgrad.physics.reading.datasets import describe
+    from fieldgrad.physics.reading.streams import JetStream, find_files
 
-    description = None
     if config is not None:
         description = DataConfig.load(config)
-    elif tagger.description is not None:
-        description = DataConfig.from_json(tagger.description)
-    return read_jets(files, description, training=False, truth=truth)
+    elif model.description is not None:
+        description = DataConfig.from_json(model.description)
+    else:
+        description = describe(find_files(files)[0])
+    given = _by_class(files)
+    stream = JetStream(given, description.observing(observers), training=training, truth=truth)
+    there = stream.label_names or (description.labels.names if description.labels else ())
+    known = getattr(model, "label_names", ())
+    if truth and known and there and there != known:
+        raise DataError(
+            f"the files are of the classes {', '.join(there)}; the model knows "
+            f"{', '.join(known)}. Give files of all of them, in this order, as CLASS=FILES."
+        )
+    return stream
 
 
-def _tag(tagger: Any, jets: Any) -> Any:
+def _predicted(model: Any, stream: Any, *, keep: bool = True) -> Any:
+    """Predict piece by piece, keeping observables of the jets for figures if wanted."""
+    from fieldgrad.physics.reading.datasets import OBSERVABLES
+    from fieldgrad.physics.tagging.data import predict_all
+
     with Progress(console=console, transient=True) as bar:
-        return tagger.predict(jets, progress=partial(_show, bar, bar.add_task("jets")))
+        task = bar.add_task("jets")
+        return predict_all(model, stream, OBSERVABLES if keep else (), partial(_show, bar, task))
 
 
 def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:

@@ -21,8 +21,11 @@ from fieldgrad.engine.files import atomic_write
 from fieldgrad.physics.figures.metrics import Roc
 
 __all__ = [
+    "plot_decorrelation",
     "plot_history",
     "plot_reliability",
+    "plot_resolutions",
+    "plot_responses",
     "plot_rocs",
     "plot_scores",
     "plot_sculpting",
@@ -251,6 +254,129 @@ def plot_sculpting(
     _save(figure, path, rows)
 
 
+def plot_decorrelation(rows: Sequence[Mapping[str, Any]], path: PathLike) -> None:
+    """Likeness of the background's masses on both sides of a cut, over its rejection.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of `fieldgrad.physics.figures.decorrelation.decorrelation_curve` with ``tagger``.
+    path : path-like
+        The .png or .pdf file.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    DataError
+        If the path does not end in .png or .pdf.
+    FileError
+        If a file cannot be written.
+    """
+    figure, axis = _axes("background rejection $1/ε_B$", "1 / JSD (1/bits)")
+    names = list(dict.fromkeys(row["tagger"] for row in rows))
+    for color, name in zip(cycle(COLORS), names, strict=False):
+        own = [row for row in rows if row["tagger"] == name and row["jsd"] > 0]
+        x, y = [row["rejection"] for row in own], [1 / row["jsd"] for row in own]
+        axis.plot(x, y, color=color, label=name, marker="o", markersize=4, lw=1.2)
+        for row in own:
+            if name == names[0] and round(10 * row["efficiency"]) in (3, 5, 8):
+                axis.annotate(
+                    f"$ε_S$ {row['efficiency']:g}", (row["rejection"], 1 / row["jsd"]),
+                    xytext=(4, 4), textcoords="offset points", fontsize="x-small", color=color,
+                )  # fmt: skip
+    equal = [(row["rejection"], 1 / row["jsd_of_equal"]) for row in rows]
+    axis.plot(*zip(*sorted(equal), strict=True), color="0.6", lw=1, ls="--",
+              label="equal masses, this many jets")  # fmt: skip
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.legend(frameon=False, fontsize="small")
+    _save(figure, path, rows)
+
+
+def plot_responses(
+    responses: Mapping[str, ArrayLike], path: PathLike, *, weights: ArrayLike | None = None
+) -> None:
+    """Distribution of predicted over true.
+
+    Parameters
+    ----------
+    responses : mapping of str to array_like of shape (n_jets,)
+        Name of an estimate to its responses, of the same jets.
+    path : path-like
+        The .png or .pdf file.
+    weights : array_like, shape (n_jets,), optional
+        Of either sign.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    DataError
+        If the path does not end in .png or .pdf.
+    FileError
+        If a file cannot be written.
+    """
+    figure, axis = _axes("predicted / true", "share of jets per bin")
+    edges = np.linspace(0, 2, 81)
+    rows = []
+    for color, (name, response) in zip(cycle(COLORS), responses.items(), strict=False):
+        x = np.asarray(response, np.float64)
+        w = np.ones(x.shape) if weights is None else np.asarray(weights, np.float64)
+        counts = np.histogram(x, edges, weights=w)[0] / w.sum()
+        beyond = 1 - counts.sum()
+        text = f"{name} ({beyond:.1%} outside)" if beyond > 5e-4 else name
+        axis.stairs(counts, edges, color=color, label=text, linewidth=1.6)
+        rows += [
+            {"estimate": name, "low": edges[j], "high": edges[j + 1], "share": counts[j]}
+            for j in range(len(counts))
+        ]
+    axis.axvline(1, color="0.6", lw=1, ls="--")
+    axis.set_xlim(0, 2)
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False, fontsize="small")
+    _save(figure, path, rows)
+
+
+def plot_resolutions(
+    found: Mapping[str, Sequence[Mapping[str, Any]]], path: PathLike, *, variable: str = "jet_pt"
+) -> None:
+    """Response and resolution in bins of a variable.
+
+    Parameters
+    ----------
+    found : mapping of str to sequence of mapping
+        Name of an estimate to the rows of `fieldgrad.physics.figures.response.response_per_bin`.
+    path : path-like
+        The .png or .pdf file.
+    variable : str, default "jet_pt"
+        What the bins are of, for the axis.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    DataError
+        If the path does not end in .png or .pdf.
+    FileError
+        If a file cannot be written.
+    """
+    unit = " (GeV)" if variable.endswith(("_pt", "_mass", "_sdmass", "_energy")) else ""
+    figure, axes = _axes(f"{variable}{unit}", "median response", size=(5.2, 5.2), n_rows=2)
+    for color, (name, rows) in zip(cycle(COLORS), found.items(), strict=False):
+        middle = [(row["low"] + row["high"]) / 2 for row in rows]
+        half = [(row["high"] - row["low"]) / 2 for row in rows]
+        for axis, key in zip(axes, ("response", "resolution"), strict=True):
+            y, error = [row[key] for row in rows], [row[f"{key}_error"] for row in rows]
+            axis.errorbar(middle, y, error, half, color=color, label=name, fmt="o", markersize=4,
+                          lw=1.2)  # fmt: skip
+    axes[0].axhline(1, color="0.6", lw=1, ls="--")
+    axes[1].set_ylabel("resolution (68 %)", loc="top")
+    axes[1].set_ylim(bottom=0)
+    axes[0].legend(frameon=False, fontsize="small")
+    _save(figure, path, [{"estimate": name, **row} for name, rows in found.items() for row in rows])
+
+
 def plot_reliability(found: Mapping[str, Sequence[Mapping[str, Any]]], path: PathLike) -> None:
     """How often jets of a given probability are what they are said to be.
 
@@ -324,7 +450,7 @@ def plot_significance(
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path: PathLike) -> None:
-    """Loss and area under the curve of each epoch of a training.
+    """Loss of each epoch of a training, and what was watched: AUC, or the mean absolute error.
 
     Parameters
     ----------
@@ -343,10 +469,14 @@ def plot_history(history: Sequence[Mapping[str, float]], path: PathLike) -> None
         If a file cannot be written.
     """
     figure, axes = _axes("epoch", "loss", size=(5.2, 5.2), n_rows=2)
+    for axis in axes:
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.tick_params(axis="x", which="minor", bottom=False, top=False)
     epochs = [row["epoch"] for row in history]
+    watched = "mae" if history and "mae" in history[0] else "auc"
     panels = (
         (axes[0], (("train_loss", "training"), ("valid_loss", "validation"))),
-        (axes[1], (("auc", "validation"),)),
+        (axes[1], ((watched, "validation"),)),
     )
     for axis, curves in panels:
         for color, (key, name) in zip(COLORS, curves, strict=False):
@@ -356,5 +486,6 @@ def plot_history(history: Sequence[Mapping[str, float]], path: PathLike) -> None
                     markersize=3,
                 )  # fmt: skip
     axes[0].legend(frameon=False)
-    axes[1].set_ylabel("AUC", loc="top")
+    label = {"auc": "AUC", "mae": "mean absolute error"}[watched]
+    axes[1].set_ylabel(label, loc="top")
     _save(figure, path, history)

@@ -150,6 +150,17 @@ class JetBatch:
             observers={name: column[rows] for name, column in self.observers.items()},
         )
 
+    def without_constituents(self) -> JetBatch:
+        """Give what is known of each jet as a whole, to be kept of many jets.
+
+        Returns
+        -------
+        JetBatch
+            Labels, weights, observables and observers; every jet without constituents.
+        """
+        nothing = np.zeros(len(self) + 1, np.int64)
+        return self.replace(offsets=nothing, vectors=np.zeros((0, 4)), features={})
+
     def replace(self, **changes: Any) -> JetBatch:
         """Give the same jets with some of their parts replaced.
 
@@ -177,6 +188,13 @@ class JetBatch:
     def counts(self) -> NDArray[np.int64]:
         """Number of constituents of each jet, shape (n_jets,)."""
         return np.diff(self.offsets)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the arrays take, without labels, bytes."""
+        tables = (self.features, self.observables, self.observers)
+        columns = [column for table in tables for column in table.values()]
+        return sum(a.nbytes for a in (self.offsets, self.vectors, self.weights, *columns))
 
     @property
     def momenta(self) -> NDArray[np.float64]:

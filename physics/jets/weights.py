@@ -329,6 +329,21 @@ class Reweighting:
             factors[own] = table.ravel()[bins[own]]
         return factors * self.scale
 
+    def weigh(self, jets: JetBatch) -> NDArray[np.float64]:
+        """Give the new weights of jets, whose size does not depend on which jets are given.
+
+        Parameters
+        ----------
+        jets : JetBatch
+            Jets with the columns of `names` among their observers.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (n_jets,)
+            Old weights times `factors`, at most 1 for the jets that `fit` saw.
+        """
+        return self._base(jets) * self.factors(jets)
+
     def apply(self, jets: JetBatch) -> JetBatch:
         """Multiply the weights of jets, for a weighted loss.
 
@@ -342,7 +357,7 @@ class Reweighting:
         JetBatch
             The same jets with new weights, which sum to the number of jets that have one.
         """
-        weights = self._base(jets) * self.factors(jets)
+        weights = self.weigh(jets)
         total = weights.sum()
         if total <= 0:
             raise DataError(
@@ -371,7 +386,7 @@ class Reweighting:
         JetBatch
             Jets of weight 1, or -1 if their weight was negative.
         """
-        weights = self._base(jets) * self.factors(jets)
+        weights = self.weigh(jets)
         chances = np.abs(weights)
         if n_jets is None:
             rows = np.flatnonzero(rng.random(len(jets)) < chances)

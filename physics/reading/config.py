@@ -257,6 +257,27 @@ class DataConfig:
             table=given,
         )
 
+    def observing(self, names: Sequence[str]) -> DataConfig:
+        """Give the same description with more observers.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns, formulas or observables of the jets.
+
+        Returns
+        -------
+        DataConfig
+            With each observer once.
+        """
+        custom = self.labels is not None and self.labels.kind == "custom"
+        known = (*self.observers, *(self.labels.formulas if self.labels and custom else ()))
+        more = [name for name in dict.fromkeys(names) if name not in known]
+        if not more:
+            return self
+        table = dict(self.table) | {"observers": [*self.observers, *more]}
+        return DataConfig.from_table(table, self.functions)
+
     def to_json(self) -> str:
         """Write the description as text, to be stored with a model.
 

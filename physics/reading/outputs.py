@@ -15,7 +15,7 @@ from fieldgrad.engine.errors import DataError, FileError, require
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.physics.jets.batch import JetBatch
 
-__all__ = ["SUFFIXES", "scores_table", "write_columns", "write_reference_table"]
+__all__ = ["SUFFIXES", "beside", "scores_table", "write_columns", "write_reference_table"]
 
 SUFFIXES = (".root", ".h5", ".hdf5", ".parquet")
 
@@ -63,11 +63,31 @@ def scores_table(
             f"scores have {scores.shape[1]} columns for {len(names)} classes ({', '.join(names)}); "
             "expected one column for each."
         )
-    table: dict[str, Array] = (
+    table = (
         {"score": scores}
         if scores.ndim == 1
         else {f"score_{name}": scores[:, k] for k, name in enumerate(names)}
     )
+    return beside(jets, table)
+
+
+def beside(jets: JetBatch, columns: Mapping[str, Array]) -> dict[str, Array]:
+    """Put truth, weights and observers of jets beside columns that belong to them.
+
+    Parameters
+    ----------
+    jets : JetBatch
+        The jets, in the order they were read.
+    columns : mapping of str to numpy.ndarray of shape (n_jets,)
+        What is said of them.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of shape (n_jets,)
+        The columns, ``label`` as a number if the truth is known, ``weight`` if some are not 1, and
+        every observer.
+    """
+    table = dict(columns)
     if jets.labels is not None:
         table["label"] = jets.labels
     if (jets.weights != 1).any():

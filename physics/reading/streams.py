@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ __all__ = ["JetLoader", "JetStream", "find_files", "read_jets"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+SAMPLE = 50_000  # jets that stand for all those of a stream
 
 # First numbers of the spawn keys: the order of pieces and the mixing are different streams.
 _ORDER, _MIX = 0, 1
@@ -58,6 +60,9 @@ class JetStream:
     entries : tuple of two int or float, optional
         The range of entries of each file to read: numbers of entries, or parts of the file if they
         are floats, such as (0.0, 0.8). All by default.
+    part : tuple of two float, default (0, 1)
+        The part of every chunk to take: streams of (0, 0.8) and (0.8, 1) share no jet, and hold
+        the same kinds of jets even if the files are sorted.
     chunk_size : int, default 10000
         Most entries that are read at once.
     skip_corrupt : bool, default False
@@ -66,6 +71,8 @@ class JetStream:
 
     Attributes
     ----------
+    n_entries : int
+        Number of jets before the selection.
     skipped : dict of str to str
         Files that were left out, and why.
     cut_flow : CutFlow
@@ -92,11 +99,14 @@ class JetStream:
         training: bool = True,
         truth: bool = True,
         entries: tuple[float, float] | None = None,
+        part: tuple[float, float] = (0.0, 1.0),
         chunk_size: int = 10_000,
         skip_corrupt: bool = False,
     ) -> None:
         if chunk_size < 1:
             raise DataError(f"JetStream: chunk_size is {chunk_size}; expected 1 or more.")
+        if not 0 <= part[0] < part[1] <= 1:
+            raise DataError(f"JetStream: part is {part}; expected two rising numbers in 0 to 1.")
         self.config = config
         self.training = training
         self.truth = truth
@@ -105,9 +115,12 @@ class JetStream:
         self.cut_flow = CutFlow()
         self.label_names: tuple[str, ...] = ()
         self._count: int | None = None
+        self._reweighting: Reweighting | None = None
+        self._mean_weight: float | None = None
         self._pieces: list[_Piece] = []
         for item, label in self._items(data):
-            self._pieces += self._cut_up(item, label, entries, chunk_size)
+            self._pieces += self._cut_up(item, label, entries, chunk_size, part)
+        self.n_entries = sum(piece.stop - piece.start for piece in self._pieces)
         if not self._pieces:
             where = f" ({len(self.skipped)} files were left out as damaged)" * bool(self.skipped)
             raise DataError(
@@ -129,7 +142,12 @@ class JetStream:
             yield data, None
 
     def _cut_up(
-        self, item: Any, label: int | None, entries: tuple[float, float] | None, size: int
+        self,
+        item: Any,
+        label: int | None,
+        entries: tuple[float, float] | None,
+        size: int,
+        part: tuple[float, float],
     ) -> list[_Piece]:
         try:
             with open_source(item, self.config.treename) as source:
@@ -138,10 +156,11 @@ class JetStream:
             self._skip(item, error)
             return []
         first, last = (0, n) if entries is None else (_entry(edge, n) for edge in entries)
-        return [
-            _Piece(item, start, min(start + size, last), label)
-            for start in range(first, last, size)
-        ]
+        pieces = []
+        for start in range(first, last, size):
+            low, high = (start + _entry(float(edge), min(size, last - start)) for edge in part)
+            pieces += [_Piece(item, low, high, label)] * (high > low)
+        return pieces
 
     def _skip(self, item: Any, error: FileError) -> None:
         if not self.skip_corrupt or not Path(str(item)).exists():
@@ -154,7 +173,7 @@ class JetStream:
         """Give the number of selected jets; with a selection, the first call reads for it."""
         if self._count is None:
             if not self.config.cut(training=self.training) and not self.skipped:
-                self._count = sum(piece.stop - piece.start for piece in self._pieces)
+                self._count = self.n_entries
             else:
                 reader = Reader(self.config, training=self.training, truth=False, inputs=False)
                 counts = (self._from_piece(piece, reader.count) for piece in self._pieces)
@@ -180,6 +199,8 @@ class JetStream:
             if jets is not None and piece.label is not None:
                 labels = np.full(len(jets), piece.label)
                 jets = jets.replace(labels=labels, label_names=self.label_names)
+            if jets is not None and self._reweighting is not None:
+                jets = jets.replace(weights=self._reweighting.weigh(jets))
             if jets is not None:
                 yield jets
 
@@ -212,9 +233,77 @@ class JetStream:
         """
         jets = concatenate(iter(self))  # a list would ask for the length, and count first
         _log.info("%s", self.cut_flow)
-        if self.truth:
-            check_weights(jets)
+        self._check(jets)
         return jets
+
+    def _check(self, jets: JetBatch) -> None:
+        if self.truth and self._reweighting is None:  # which may leave out classes
+            check_weights(jets)
+
+    def sample(self, n_jets: int = SAMPLE, *, seed: int = 0) -> JetBatch:
+        """Read some jets that stand for all: a part of every chunk.
+
+        Parameters
+        ----------
+        n_jets : int, default 50000
+            About how many, of the jets that are selected.
+        seed : int, default 0
+            Of where in its chunk each part begins.
+
+        Returns
+        -------
+        JetBatch
+            The jets, in the order of the files; all of them if there are no more.
+
+        Raises
+        ------
+        DataError
+            If the selection drops everything, or the weights of a class sum to nothing.
+        """
+        rng = np.random.default_rng(seed)
+        share, pieces, owed = min(n_jets / max(len(self), 1), 1.0), [], 0.0
+        for piece in self._pieces:
+            n = piece.stop - piece.start
+            owed += share * n  # small chunks give one jet now and then
+            n_taken = min(round(owed), n)
+            owed -= n_taken
+            start = piece.start + int(rng.integers(n - n_taken + 1))
+            pieces += [replace(piece, start=start, stop=start + n_taken)] * (n_taken > 0)
+        reader = Reader(self.config, training=self.training, truth=self.truth)
+        jets = concatenate(self._read(pieces, reader))
+        reader.cut_flow.check()
+        self._check(jets)
+        if n_jets >= SAMPLE:
+            self._mean_weight = float(jets.weights.mean())
+        return jets
+
+    @property
+    def mean_weight(self) -> float:
+        """Mean weight of the jets: 1 without weights, otherwise that of a `sample`."""
+        if self._mean_weight is None:
+            weighted = self.config.weight or self._reweighting is not None
+            self._mean_weight = float(self.sample().weights.mean()) if weighted else 1.0
+        return self._mean_weight
+
+    def reweight(self, sample: JetBatch) -> JetBatch:
+        """Weigh all jets from now on as the description's reweighting says.
+
+        Parameters
+        ----------
+        sample : JetBatch
+            Jets that stand for all, by which the weights of the bins are found.
+
+        Returns
+        -------
+        JetBatch
+            The sample with its new weights; the sample as it is without a reweighting.
+        """
+        if self.config.reweighting is None:
+            return sample
+        self._reweighting = self.config.reweighting.fit(sample)
+        sample = sample.replace(weights=self._reweighting.weigh(sample))
+        self._mean_weight = float(sample.weights.mean())
+        return sample
 
     def shuffled(self, rng: np.random.Generator, buffer_size: int, size: int) -> Iterator[JetBatch]:
         """Give the jets in random order, in batches.

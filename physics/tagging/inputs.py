@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.engine.data import Batch, Loader
-from fieldgrad.engine.errors import DataError
+from fieldgrad.engine.errors import DataError, suggest
 from fieldgrad.physics.jets.batch import JetBatch, take_ragged
 from fieldgrad.physics.jets.features import KINEMATIC_NAMES, kinematic_columns
 from fieldgrad.physics.jets.preprocessing import InputGroup, Preprocessing, Variable, leading
 from fieldgrad.physics.jets.substructure import OBSERVABLES, with_observables
 
-__all__ = ["JetInputs", "make_inputs", "seeing_observables", "with_columns"]
+__all__ = ["JetInputs", "jet_column", "make_inputs", "seeing_observables", "with_columns"]
 
 Array = NDArray[Any]
 PER_JET = ("observables",)
@@ -73,6 +73,16 @@ class JetInputs:
             for name, array in self.arrays.items()
         }
         return batch | {"offsets": offsets}
+
+    def batch(self) -> dict[str, Array]:
+        """Make the batch of all jets.
+
+        Returns
+        -------
+        dict of str to ndarray
+            What a network is called with: the arrays, and ``offsets``.
+        """
+        return {**self.arrays, "offsets": self.offsets}
 
     def loader(
         self, targets: Sequence[Array], batch_size: int, *, shuffle: bool = False, seed: int = 0
@@ -177,6 +187,51 @@ def with_columns(jets: JetBatch, preprocessing: Preprocessing, roles: Sequence[s
         return jets
     features = {**jets.features, **kinematic_columns(jets, columns)}
     return with_observables(jets.replace(features=features), per_jet)
+
+
+def jet_column(jets: JetBatch, name: str) -> Array:
+    """Find a number of each jet.
+
+    Parameters
+    ----------
+    jets : JetBatch
+        Any jets.
+    name : str
+        An observer or observable of the jets, or an observable that follows from the constituents,
+        such as "jet_mass".
+
+    Returns
+    -------
+    ndarray, shape (n_jets,)
+        The column.
+
+    Raises
+    ------
+    DataError
+        If there is none of this name, or it is not finite for a jet.
+
+    Examples
+    --------
+    >>> jet_column(JetBatch([0, 2], [[5.0, 3, 0, 4], [5.0, -3, 0, 4]]), "jet_mass").round(3)
+    array([6.])
+    """
+    columns = {**jets.observables, **jets.observers}
+    if name not in columns and name in OBSERVABLES and len(jets.vectors):
+        columns = dict(with_observables(jets, [name]).observables)
+    if name not in columns:
+        known = list(dict.fromkeys([*columns, *OBSERVABLES]))
+        raise DataError(
+            f"the jets have no observer {name!r}{suggest(name, known) or '.'} They have "
+            f"{', '.join(known)}; name others in the observers of their description."
+        )
+    column = np.asarray(columns[name])
+    bad = ~np.isfinite(column)
+    if bad.any():
+        raise DataError(
+            f"{name!r} is {column[np.argmax(bad)]} in jet {int(np.argmax(bad))}, and not finite in "
+            f"{bad.sum()} of {len(column)}; expected finite numbers. Select against it."
+        )
+    return column
 
 
 def seeing_observables(preprocessing: Preprocessing, names: Sequence[str]) -> Preprocessing:

@@ -9,6 +9,7 @@ sum, which may come close to 0 in a batch; `Tagger.fit` scales those of a traini
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -175,30 +176,30 @@ def quantile(
     targets: ArrayLike | Tensor,
     weights: ArrayLike | Tensor | None = None,
     *,
-    q: float = 0.5,
+    q: float | Sequence[float] = 0.5,
 ) -> Tensor:
     """Pinball loss, whose smallest expectation is at the quantile q.
 
     Parameters
     ----------
     prediction : Tensor
-        Shape (n_jets,) or (n_jets, 1).
+        Shape (n_jets, n_q), or (n_jets,) for one quantile.
     targets : array_like, shape (n_jets,)
         What is to be found.
     weights : array_like, shape (n_jets,), optional
         Weight of each jet, of either sign.
-    q : float, default 0.5
+    q : float or sequence of n_q float, default 0.5
         Between 0 and 1; 0.16 and 0.84 give an interval of one standard deviation.
 
     Returns
     -------
     Tensor
-        Σ w_i max(q e_i, (q - 1) e_i) / n with e = t - x, a scalar.
+        Σ_q Σ_i w_i max(q e_i, (q - 1) e_i) / n with e = t - x, a scalar.
 
     Raises
     ------
     ShapeError
-        If there is not one target and weight for each jet.
+        If there is not one target and weight for each jet, and an output for each quantile.
     DataError
         If q is not between 0 and 1.
 
@@ -212,10 +213,20 @@ def quantile(
     >>> quantile(fg.tensor([0.0, 0.0]), [1.0, -1.0], q=0.75).item()  # (0.75 + 0.25) / 2
     0.5
     """
-    if not 0 < q < 1:
-        raise DataError(f"quantile: q is {q:g}; expected a number between 0 and 1.")
-    error = _like(targets, prediction) - _one_output("quantile", prediction, np.shape(targets))
-    return _weighted("quantile", maximum(q * error, (q - 1) * error), weights)
+    levels = np.atleast_1d(np.asarray(q, np.float64))
+    if not ((levels > 0) & (levels < 1)).all():
+        raise DataError(f"quantile: q is {q}; expected numbers between 0 and 1.")
+    found = prediction[:, None] if prediction.ndim == 1 else prediction
+    wanted = (*np.shape(targets), levels.size)
+    if found.shape != wanted:
+        raise ShapeError(
+            f"quantile: the prediction has shape {prediction.shape}; expected {wanted}, an output "
+            "for each quantile of each jet's target."
+        )
+    error = _like(targets, found)[:, None] - found
+    steep = levels.astype(found.dtype)
+    losses = sum(maximum(steep * error, (steep - 1) * error), axis=1)
+    return _weighted("quantile", losses, weights)
 
 
 def distance_correlation(
@@ -290,12 +301,16 @@ def distance_correlation(
 
 
 class Decorrelated:
-    """Cross entropy plus the distance correlation of score and mass of the background.
+    """A loss plus the distance correlation of score and mass of the background (DisCo).
 
     Parameters
     ----------
     strength : float, default 10.0
-        Factor of the distance correlation; 0 leaves the cross entropy.
+        Factor of the distance correlation; 0 leaves the loss as it is.
+    loss : callable, default `cross_entropy`
+        Called with logits, labels and weights.
+    observer : str, default "jet_mass"
+        What the score shall be independent of: an observer or observable of the jets.
     signal : int, default 1
         Class whose score is decorrelated.
     background : int, default 0
@@ -316,8 +331,17 @@ class Decorrelated:
     True
     """
 
-    def __init__(self, strength: float = 10.0, *, signal: int = 1, background: int = 0) -> None:
-        self.strength, self.signal, self.background = strength, signal, background
+    def __init__(
+        self,
+        strength: float = 10.0,
+        *,
+        loss: Callable[..., Tensor] = cross_entropy,
+        observer: str = "jet_mass",
+        signal: int = 1,
+        background: int = 0,
+    ) -> None:
+        self.strength, self.loss, self.observer = strength, loss, observer
+        self.signal, self.background = signal, background
 
     def __call__(
         self,
@@ -344,7 +368,7 @@ class Decorrelated:
         Tensor
             A scalar.
         """
-        loss = cross_entropy(logits, labels, weights)
+        loss = self.loss(logits, labels, weights)
         rows = np.flatnonzero(np.asarray(labels) == self.background)
         if not self.strength or rows.size < 2:
             return loss

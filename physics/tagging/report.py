@@ -1,4 +1,4 @@
-"""Figures of a tagger beside what a physicist would try first, as text, tables and plots."""
+"""Figures of a model beside what a physicist would try first, as text, tables and plots."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.physics.figures import plots
 from fieldgrad.physics.figures.calibration import calibration_error, reliability
-from fieldgrad.physics.figures.decorrelation import sculpting
+from fieldgrad.physics.figures.decorrelation import decorrelation_curve, sculpting
 from fieldgrad.physics.figures.metrics import discriminant, evaluate, per_bin, roc
+from fieldgrad.physics.figures.response import evaluate_response, response_per_bin
 from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.tagging.baselines import (
     BoostedTrees,
@@ -24,8 +25,10 @@ from fieldgrad.physics.tagging.baselines import (
     mass_distance,
     observable_table,
 )
+from fieldgrad.physics.tagging.inputs import jet_column
+from fieldgrad.physics.tagging.regressor import Regressor
 
-__all__ = ["compare", "draw", "read_scores", "table_text", "write_json"]
+__all__ = ["compare", "compare_estimates", "draw", "read_scores", "table_text", "write_json"]
 
 Scores = Mapping[str, NDArray[np.floating[Any]]]
 
@@ -38,7 +41,6 @@ def compare(
     train: JetBatch | None = None,
     observables: Sequence[str] = (),
     background: int = 0,
-    pt_edges: Sequence[float] = (),
     suffix: str = ".png",
 ) -> str:
     """Evaluate taggers on labeled jets and write down everything about them.
@@ -50,16 +52,14 @@ def compare(
     test : JetBatch
         Jets that no tagger was trained on, with labels.
     out : Path
-        Folder for ``metrics.json``, ``metrics.csv``, ``metrics_by_pt.csv`` and the plots with their
-        numbers.
+        Folder for ``metrics.json``, ``metrics.csv``, ``metrics_by_pt.csv`` (in quarters of the
+        jets) and the plots with their numbers.
     train : JetBatch, optional
         Jets to grow boosted trees on; without them there are no trees.
     observables : sequence of str, optional
         Observables for the trees.
     background : int, default 0
         The class that the others are compared with.
-    pt_edges : sequence of float, optional
-        Bounds of bins of the jets' transverse momentum, GeV, for figures by bin.
     suffix : {".png", ".pdf"}
         Kind of the plots.
 
@@ -96,17 +96,127 @@ def compare(
         if row["tagger"] == "mass alone":
             row["accuracy"] = float("nan")  # a distance is no probability
     cuts = cut_and_count(test, signal=1 - background, background=background) if two else None
-    write_json({"taggers": rows, "cuts": cuts}, out / "metrics.json")
+    carved = _decorrelation(everything, test, background)
+    for row in rows:
+        at_half = (r for r in carved if r["efficiency"] == 0.5)
+        own = (r for r in at_half if (r["tagger"], r["signal"]) == (row["tagger"], row["signal"]))
+        row["jsd_50"] = next((r["jsd"] for r in own), float("nan"))
+    write_json({"taggers": rows, "cuts": cuts, "decorrelation": carved}, out / "metrics.json")
     plots.write_table(rows, out / "metrics.csv")
-    if len(pt_edges) > 1:
-        by_pt = [
-            {"tagger": name, **row}
-            for name, p in scores.items()
-            for row in per_bin(test.pt, pt_edges, test.labels, p, test.weights, **settings)
-        ]
-        plots.write_table(by_pt, out / "metrics_by_pt.csv")
+    pt, edges = _quarters(test)
+    by_pt = [
+        {"tagger": name, **row}
+        for name, p in scores.items()
+        for row in per_bin(pt, edges, test.labels, p, test.weights, **settings)
+    ]
+    plots.write_table(by_pt, out / "metrics_by_pt.csv")
     draw(everything, test, out, background=background, cuts=cuts, own=tuple(scores), suffix=suffix)
+    for name in dict.fromkeys(row["signal"] for row in carved):
+        tail = f"_{name}" if not two else ""
+        some = [row for row in carved if row["signal"] == name]
+        plots.plot_decorrelation(some, out / f"decorrelation{tail}{suffix}")
     return table_text(rows, cuts)
+
+
+def _decorrelation(scores: Scores, test: JetBatch, background: int) -> list[dict[str, Any]]:
+    """Rejection and divergence of the masses at several cuts: by tagger and signal."""
+    labels = np.asarray(test.labels)
+    mass = observable_table(test, ["jet_mass"])[:, 0]
+    rows = []
+    for signal, name in enumerate(test.label_names):
+        if signal == background or not (labels == signal).any():
+            continue
+        two = (labels == signal) | (labels == background)
+        for tagger, p in scores.items():
+            s = discriminant(p[two], signal, background)
+            curve = decorrelation_curve(labels[two] == signal, s, mass[two], test.weights[two])
+            rows += [{"tagger": tagger, "signal": name, **row} for row in curve]
+    return rows
+
+
+def _quarters(test: JetBatch) -> tuple[NDArray[np.float64], list[float]]:
+    """Transverse momenta, and bounds of bins with a quarter of the jets each, GeV."""
+    pt = observable_table(test, ["jet_pt"])[:, 0]
+    edges = np.round(np.quantile(pt, [0, 0.25, 0.5, 0.75, 1]), 1)
+    edges[0], edges[-1] = np.floor(edges[0]), np.ceil(edges[-1] + 0.1)
+    return pt, np.unique(edges).tolist()
+
+
+def compare_estimates(
+    model: Regressor,
+    found: NDArray[np.floating[Any]],
+    test: JetBatch,
+    out: Path,
+    *,
+    baseline: str = "",
+    suffix: str = ".png",
+) -> str:
+    """Measure response and resolution of an estimate and write down everything about it.
+
+    Parameters
+    ----------
+    model : Regressor
+        Which made the estimates.
+    found : ndarray, shape (n_jets, n_outputs)
+        Its predictions for the test jets.
+    test : JetBatch
+        Jets that it was not trained on, with the true values.
+    out : Path
+        Folder for ``response.json``, ``response.csv``, ``response_by_pt.csv`` (in quarters of the
+        jets) and the plots with their numbers.
+    baseline : str, optional
+        An observable that stands beside it as another estimate.
+    suffix : {".png", ".pdf"}
+        Kind of the plots.
+
+    Returns
+    -------
+    str
+        A table to print.
+
+    Raises
+    ------
+    DataError
+        If the jets do not have the true values, or none is above 0.
+    """
+    truth, best = jet_column(test, model.target), found[:, model.estimate]
+    name = type(model.network).__name__
+    estimates = {name: best} | ({baseline: jet_column(test, baseline)} if baseline else {})
+    wide = {name: (found[:, 0], found[:, -1])} if len(model.quantiles) > 1 else {}
+    pt, edges = _quarters(test)
+    rows, by_pt = [], {}
+    for key, estimate in estimates.items():
+        data = (truth, estimate, test.weights)
+        row = evaluate_response(*data, interval=wide.get(key))
+        rows.append({"estimate": key, "target": model.target, **row})
+        by_pt[key] = response_per_bin(pt, edges, *data, interval=wide.get(key))
+    expected = model.quantiles[-1] - model.quantiles[0] if wide else None
+    write_json({"estimates": rows, "expected_coverage": expected}, out / "response.json")
+    plots.write_table(rows, out / "response.csv")
+    plots.write_table(
+        [{"estimate": key, **row} for key, own in by_pt.items() for row in own],
+        out / "response_by_pt.csv",
+    )
+    some = truth > 0
+    responses = {key: estimate[some] / truth[some] for key, estimate in estimates.items()}
+    plots.plot_responses(responses, out / f"response{suffix}", weights=test.weights[some])
+    plots.plot_resolutions(by_pt, out / f"resolution{suffix}")
+    header = ["estimate", f"|error| of {model.target}", "median response", "resolution (68 %)"]
+    lines = [header + ["coverage"] * bool(wide)]
+    for row in rows:
+        cells = [f"{row['mae']:.3g} ± {row['mae_error']:.2g}"]
+        cells += [f"{row[k]:.4f} ± {row[k + '_error']:.4f}" for k in ("response", "resolution")]
+        if wide:
+            known = "coverage" in row
+            cells += [f"{row['coverage']:.3f} ± {row['coverage_error']:.3f}" if known else ""]
+        lines.append([row["estimate"], *cells])
+    text = _aligned(lines)
+    if wide:
+        text += f"\ncoverage: of the interval from {model.quantiles[0]:g} to "
+        text += f"{model.quantiles[-1]:g}, expected {expected:g}"
+    if rows[0]["n_left_out"]:
+        text += f"\n{rows[0]['n_left_out']:,} jets with {model.target} ≤ 0 have no response"
+    return text
 
 
 def draw(
@@ -264,7 +374,8 @@ def table_text(rows: Sequence[Mapping[str, Any]], cuts: Mapping[str, Any] | None
     Returns
     -------
     str
-        Lines; 1/ε_B with its error and, in brackets, the background jets that it rests on.
+        Lines; 1/ε_B with its error and, in brackets, the background jets that it rests on. With
+        ``jsd_50`` the divergence of the background's masses on both sides of that cut, in bits.
 
     Examples
     --------
@@ -276,7 +387,8 @@ def table_text(rows: Sequence[Mapping[str, Any]], cuts: Mapping[str, Any] | None
     PFN     top     0.750     0.8125 ± 0.1466  ∞                 ∞
     """
     header = ["tagger", "signal", "accuracy", "AUC", "1/ε_B at ε_S 0.5", "1/ε_B at ε_S 0.3"]
-    lines = [header]
+    with_mass = any(np.isfinite(row.get("jsd_50", np.nan)) for row in rows)
+    lines = [header + ["JSD at ε_S 0.5"] * with_mass]
     for row in rows:
         known = np.isfinite(row["accuracy"])
         lines.append(
@@ -286,19 +398,25 @@ def table_text(rows: Sequence[Mapping[str, Any]], cuts: Mapping[str, Any] | None
                 f"{row['accuracy']:.3f}" if known else "",
                 f"{row['auc']:.4f} ± {row['auc_error']:.4f}",
                 *(_rejection(row, percent) for percent in (50, 30)),
+                *([f"{row['jsd_50']:.3f}"] if with_mass else []),
             ]
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    text = _aligned(lines)
     if cuts:
         text += (
             f"\ncuts {cuts['name']}: ε_S {cuts['efficiency']:.2f}, 1/ε_B "
             f"{cuts['rejection']:.0f} ± {cuts['rejection_error']:.0f}"
         )
     return text
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as columns."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def write_json(value: Any, path: Path) -> None:

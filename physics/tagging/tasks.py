@@ -1,4 +1,4 @@
-"""What recipes run: train a tagger on files or on jets made here, and compare it on test jets.
+"""What recipes run: train a network on files or on jets made here, and evaluate it on test jets.
 
 Each task is a plain function; a recipe gives its keyword arguments, the command line adds
 ``run_dir`` and ``resume``. What a task returns is printed.
@@ -7,44 +7,45 @@ Each task is a plain function; a recipe gives its keyword arguments, the command
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from fieldgrad.engine import Tensor
 from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.nn.module import Module, Parameter
-from fieldgrad.engine.optim import AdamW, Optimizer
+from fieldgrad.engine.optim import Optimizer
 from fieldgrad.engine.train.budget import Plan
 from fieldgrad.engine.train.folds import Fold
+from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.schedules import one_cycle
 from fieldgrad.physics.figures import plots
 from fieldgrad.physics.figures.calibration import fit_temperature
 from fieldgrad.physics.figures.metrics import evaluate
 from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.jets.substructure import with_observables
-from fieldgrad.physics.jets.weights import sum_weights
-from fieldgrad.physics.reading.config import DataConfig
-from fieldgrad.physics.reading.datasets import OBSERVABLES, describe
-from fieldgrad.physics.reading.outputs import scores_table, write_columns
-from fieldgrad.physics.reading.streams import find_files, read_jets
+from fieldgrad.physics.reading.datasets import OBSERVABLES
+from fieldgrad.physics.reading.outputs import beside, write_columns
 from fieldgrad.physics.simulation.generate import generate_dataset
 from fieldgrad.physics.tagging import losses
-from fieldgrad.physics.tagging.report import compare
+from fieldgrad.physics.tagging.data import (
+    MEMORY_GB,
+    Files,
+    JetData,
+    note_data,
+    open_jets,
+    predict_all,
+)
+from fieldgrad.physics.tagging.model import ADAMW, JetModel
+from fieldgrad.physics.tagging.network import as_described
+from fieldgrad.physics.tagging.regressor import Regressor
+from fieldgrad.physics.tagging.report import compare, compare_estimates
 from fieldgrad.physics.tagging.tagger import Tagger
 
-__all__ = ["made_jets", "train_tagger"]
+__all__ = ["made_jets", "train_regressor", "train_tagger"]
 
 log = logging.getLogger("fieldgrad.physics")
-
-Files = str | Sequence[str] | Mapping[str, str]
-
-# Bounds of bins of the jets' transverse momentum, GeV, for the figures by bin.
-PT_EDGES = (550.0, 575.0, 600.0, 625.0, 650.0)
-ADAMW = partial(AdamW, lr=3e-3, weight_decay=1e-4)
 
 
 def train_tagger(
@@ -61,10 +62,12 @@ def train_tagger(
     optimizer: Callable[[Iterable[Parameter]], Optimizer] = ADAMW,
     schedule: Callable[[float], float] = one_cycle,
     loss: Callable[..., Tensor] = losses.cross_entropy,
-    observer: str = "",
+    decorrelation: float = 0.0,
     observables: bool = False,
     baselines: bool = True,
     calibrate: bool = True,
+    memory_gb: float = MEMORY_GB,
+    skip_corrupt: bool = False,
     n_workers: int = 2,
     seed: int = 0,
     fold: str = "",
@@ -97,14 +100,19 @@ def train_tagger(
         Progress to the factor of the learning rate.
     loss : callable
         Called with logits, labels and weights.
-    observer : str, optional
-        One more argument of the loss, such as "mass" for `losses.Decorrelated`.
+    decorrelation : float, default 0
+        Strength with which the score shall know nothing of the jet's mass; see
+        `losses.Decorrelated`.
     observables : bool, default False
         Let the network see mass, soft-drop mass, N-subjettiness and multiplicity of the jet too.
     baselines : bool, default True
         Grow boosted trees on these observables, to stand beside the network.
     calibrate : bool, default True
         Divide the logits by the temperature that suits the validation jets best.
+    memory_gb : float, default 2
+        Jets that would take more memory, 10⁹ bytes, are read anew in each epoch; 0: in any case.
+    skip_corrupt : bool, default False
+        Leave out damaged files, and say how many.
     n_workers : int, default 2
         Processes that make jets, where no file is given.
     seed : int, default 0
@@ -128,107 +136,214 @@ def train_tagger(
         If the files do not fit the description, or only some of the files are given.
     """
     Plan(budget, 1)  # a mistake in it shall not wait for the data
-    if not train and (valid or test):
-        raise DataError("valid or test files are given, and no training files. Give train=….")
-    if fold and valid:
-        raise DataError(
-            "fold and valid are both given; the jets of a fold are those to validate with. Leave "
-            "the validation files out."
-        )
-    if not train:
-        folder = (run_dir.parent if fold else run_dir) / "jets"  # all folds are of the same jets
-        train, valid, test = made_jets(folder, n_jets, seed=seed, n_workers=n_workers)
-    description = DataConfig.load(config) if config else describe(_first(train))
-    fitting = read_jets(train, description)
-    log.info(
-        "training jets: %s",
-        ", ".join(
-            f"{row.n_jets:,} {row.name} (weight {row.total:,.0f})" for row in sum_weights(fitting)
+    if decorrelation:
+        loss = losses.Decorrelated(decorrelation, loss=loss)
+    wanted = getattr(loss, "observer", "")
+    data = open_jets(
+        # All folds are of the same jets.
+        *_given_or_made(
+            train, valid, test, run_dir.parent if fold else run_dir, n_jets, seed, n_workers
         ),
-    )
-    whole, held_back = fitting, np.arange(0)
-    if fold:
-        labels = [] if fitting.labels is None else fitting.labels.tolist()
-        rows, held_back = Fold.parse(fold).divide(len(fitting), labels=labels or None, seed=seed)
-        fitting, watching = whole[rows], whole[held_back]
-        testing = read_jets(test, description, training=False) if test else watching
-    else:
-        fitting, watching, testing = _split(fitting, valid, test, description, seed)
-    if description.reweighting is not None:
-        fitting = description.reweighting.fit(fitting).apply(fitting)
-    if baselines or observables:
-        fitting, watching, testing = (
-            with_observables(jets, OBSERVABLES) for jets in (fitting, watching, testing)
-        )
-    # The networks of all folds see the same inputs, so that they can be joined.
-    constants = fitting
-    if fold:
-        constants = with_observables(whole, OBSERVABLES) if observables else whole
-    tagger = Tagger.build(
-        model,
-        constants,
-        preprocessing=description.inputs,
-        observables=OBSERVABLES if observables else (),
-        description=description.to_json(),
+        config=config,
+        observers=[wanted] if wanted else [],
+        memory_gb=memory_gb,
+        skip_corrupt=skip_corrupt,
+        fold=fold,
         seed=seed,
     )
+    note_data(data.record, run_dir, resume=resume)
+    if baselines or observables:
+        data = _with_observables(data)
+    tagger = Tagger.build(
+        model,
+        data.sample,
+        observables=OBSERVABLES if observables else (),
+        seed=seed,
+        **as_described(data.description),
+    )
     learner = tagger.fit(
-        fitting,
-        watching,
+        data.train,
+        data.valid,
         budget=budget,
         batch_size=batch_size,
         optimizer=optimizer,
         schedule=schedule,
         loss=loss,
-        observer=observer or None,
         run_dir=run_dir,
         resume=resume,
         seed=seed,
     )
-    if calibrate and not fold and watching.labels is not None:
-        logits = tagger.logits(watching)
+    if calibrate and not fold:
+        watched = learner.predict()
         try:
-            tagger.temperature = fit_temperature(logits, watching.labels, watching.weights)
+            tagger.temperature = fit_temperature(watched.prediction, *watched.targets[:2])
         except DataError as error:  # few jets, all of them classified rightly
             log.info("the probabilities are left as they are: %s", error)
         tagger.save(run_dir / "model.safetensors")
-    tagger.preprocessing.write_cmssw(
-        run_dir / "preprocess.json", [f"score_{name}" for name in tagger.label_names]
-    )
-    plots.plot_history(learner.history, run_dir / "training.png")
-    p = tagger.predict(testing)
-    write_columns(run_dir / "scores.h5", scores_table(testing, p, tagger.label_names))
+    tested, p = _predicted(tagger, data, run_dir, learner)
     if fold:
-        _write_fold(Fold.parse(fold), run_dir, tagger, watching, held_back)
+        _write_fold(Fold.parse(fold), run_dir, tagger, data)
     name = type(tagger.network).__name__ + " + observables" * observables
     text = compare(
         {name: p},
-        testing,
+        tested,
         run_dir,
-        train=fitting if baselines else None,
+        train=(data.train if isinstance(data.train, JetBatch) else data.sample)
+        if baselines
+        else None,
         observables=OBSERVABLES if baselines else (),
-        pt_edges=PT_EDGES,
     )
-    return (
-        f"\n{name}: {tagger.network.n_parameters():,} weights, trained on {len(fitting):,} jets "
-        f"for {learner.step:,} steps ({learner.history[-1]['seconds']:.0f} s). On {len(testing):,} "
-        f"test jets:\n\n{text}\n\n"
-        f"Curves: {run_dir / 'roc.png'}. Tag other jets: fieldgrad physics predict FILES -m "
-        f"{run_dir / 'model.safetensors'} -o scores.root\n"
-    )
+    return _summary(name, tagger, data, learner, len(tested), text, run_dir, "roc.png")
 
 
-def _write_fold(
-    fold: Fold, run_dir: Path, tagger: Tagger, jets: JetBatch, numbers: NDArray[np.int64]
-) -> None:
+def train_regressor(
+    *,
+    run_dir: Path,
+    model: Callable[..., Module],
+    target: str,
+    quantiles: Sequence[float] = (),
+    baseline: str = "",
+    train: Files = "",
+    valid: Files = "",
+    test: Files = "",
+    config: str = "",
+    n_jets: int = 10_000,
+    budget: str = "20 epochs",
+    batch_size: int = 256,
+    optimizer: Callable[[Iterable[Parameter]], Optimizer] = ADAMW,
+    schedule: Callable[[float], float] = one_cycle,
+    observables: Sequence[str] = (),
+    memory_gb: float = MEMORY_GB,
+    skip_corrupt: bool = False,
+    n_workers: int = 2,
+    seed: int = 0,
+    resume: bool = False,
+) -> str:
+    """Train a network to estimate a number of each jet, and measure response and resolution.
+
+    Parameters
+    ----------
+    run_dir : Path
+        Folder for the results: model.safetensors, preprocess.json, history.csv, response.json and
+        .csv, predictions.h5, and the plots with their numbers.
+    model : callable
+        Network, without its numbers of inputs and outputs.
+    target : str
+        What is estimated: a column of the files, a formula of the description, or an observable of
+        the jet such as "jet_sdmass".
+    quantiles : sequence of float, optional
+        Quantiles to learn with the pinball loss, such as [0.16, 0.5, 0.84]; without any, one
+        estimate is learned with LogCosh.
+    baseline : str, optional
+        An observable of the jet that stands beside the estimate, such as "jet_mass".
+    train, valid, test : str, sequence of str or mapping, optional
+        As for `train_tagger`.
+    config : str, optional
+        As for `train_tagger`.
+    n_jets : int, default 10000
+        Jets to make where no file is given.
+    budget : str, default "20 epochs"
+        Training time or length, such as "5min" or "400 steps".
+    batch_size : int, default 256
+        Jets per step.
+    optimizer : callable
+        Parameters to optimizer.
+    schedule : callable
+        Progress to the factor of the learning rate.
+    observables : sequence of str, optional
+        Observables of the jet that the network sees beside the constituents.
+    memory_gb : float, default 2
+        As for `train_tagger`.
+    skip_corrupt : bool, default False
+        Leave out damaged files, and say how many.
+    n_workers : int, default 2
+        Processes that make jets, where no file is given.
+    seed : int, default 0
+        Of made jets, split, initial weights and order.
+    resume : bool, default False
+        Continue the run in `run_dir`.
+
+    Returns
+    -------
+    str
+        The table of figures and where the files are.
+
+    Raises
+    ------
+    FileError
+        If a file is missing or damaged.
+    DataError
+        If the files do not fit the description, or do not have the target.
+    """
+    Plan(budget, 1)
+    data = open_jets(
+        *_given_or_made(train, valid, test, run_dir, n_jets, seed, n_workers),
+        config=config,
+        observers=[name for name in (target, baseline) if name],
+        memory_gb=memory_gb,
+        skip_corrupt=skip_corrupt,
+        seed=seed,
+    )
+    note_data(data.record, run_dir, resume=resume)
+    regressor = Regressor.build(
+        model,
+        data.sample,
+        target=target,
+        quantiles=quantiles,
+        observables=observables,
+        seed=seed,
+        **as_described(data.description),
+    )
+    learner = regressor.fit(
+        data.train,
+        data.valid,
+        budget=budget,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        schedule=schedule,
+        run_dir=run_dir,
+        resume=resume,
+        seed=seed,
+    )
+    tested, found = _predicted(regressor, data, run_dir, learner)
+    name = type(regressor.network).__name__
+    text = compare_estimates(regressor, found, tested, run_dir, baseline=baseline)
+    return _summary(name, regressor, data, learner, len(tested), text, run_dir, "resolution.png")
+
+
+def _given_or_made(
+    train: Files, valid: Files, test: Files, run_dir: Path, n_jets: int, seed: int, n_workers: int
+) -> tuple[Files, Files, Files]:
+    if train:
+        return train, valid, test
+    if valid or test:
+        raise DataError("valid or test files are given, and no training files. Give train=….")
+    return made_jets(run_dir / "jets", n_jets, seed=seed, n_workers=n_workers)
+
+
+def _with_observables(data: JetData) -> JetData:
+    """Compute the observables of jets in memory once, for network and trees."""
+    sample = with_observables(data.sample, OBSERVABLES)
+    train, valid, test = (
+        with_observables(jets, OBSERVABLES) if isinstance(jets, JetBatch) else jets
+        for jets in (data.train, data.valid, data.test)
+    )
+    train = sample if data.train is data.sample else train
+    return replace(data, train=train, valid=valid, test=test, sample=sample)
+
+
+def _write_fold(fold: Fold, run_dir: Path, tagger: Tagger, data: JetData) -> None:
     """Write the scores of a fold's own jets, with their numbers in the training files."""
+    jets, numbers = data.valid, data.numbers
+    assert isinstance(jets, JetBatch)
     assert jets.labels is not None
+    assert numbers is not None
     p = tagger.predict(jets)
     (first, *others) = evaluate(jets.labels, p, jets.weights, names=tagger.label_names)
     scores = {key: first[key] for key in ("auc", "accuracy", "rejection_50")}
     for row in others:
         scores |= {f"{key}_{row['signal']}": row[key] for key in ("auc", "rejection_50")}
-    columns = [f"score_{name}" for name in tagger.label_names]
+    columns = list(tagger.columns(p))
     fold.write(
         run_dir,
         scores,
@@ -239,6 +354,40 @@ def _write_fold(
                 numbers.tolist(), jets.labels.tolist(), p.round(6).tolist(), strict=True
             )
         ),
+    )
+
+
+def _predicted(model: JetModel, data: JetData, run_dir: Path, learner: Learner) -> tuple[Any, Any]:
+    """Write what a run has of any task, and the predictions for its test jets."""
+    names = list(model.columns(model.predict(data.sample[:1])))
+    model.preprocessing.write_cmssw(run_dir / "preprocess.json", names)
+    plots.plot_history(learner.history, run_dir / "training.png")
+    tested, found = predict_all(model, data.test, OBSERVABLES)
+    file = "scores.h5" if isinstance(model, Tagger) else "predictions.h5"
+    write_columns(run_dir / file, beside(tested, model.columns(found)))
+    return tested, found
+
+
+def _summary(
+    name: str,
+    model: JetModel,
+    data: JetData,
+    learner: Learner,
+    n_tested: int,
+    text: str,
+    run_dir: Path,
+    curves: str,
+) -> str:
+    skipped = data.record.get("skipped", {})
+    left_out = f" {len(skipped)} damaged files were left out." if skipped else ""
+    scores = "scores" if isinstance(model, Tagger) else "predictions"
+    how = f", read anew in each epoch (sample of {len(data.sample):,})"
+    return (
+        f"\n{name}: {model.network.n_parameters():,} weights, trained on {len(data.train):,} jets"
+        f"{how if data.record.get('streamed') else ''} for {learner.step:,} steps "
+        f"({learner.history[-1]['seconds']:.0f} s).{left_out} On {n_tested:,} test jets:\n\n{text}"
+        f"\n\nCurves: {run_dir / curves}. Use it for other jets: fieldgrad physics predict FILES "
+        f"-m {run_dir / 'model.safetensors'} -o {scores}.root\n"
     )
 
 
@@ -282,29 +431,3 @@ def _say() -> Callable[[str, int, int], None]:
             log.info("made %d of %d jets of %s", done, total, process)
 
     return progress
-
-
-def _split(
-    fitting: JetBatch, valid: Files, test: Files, description: DataConfig, seed: int
-) -> tuple[JetBatch, JetBatch, JetBatch]:
-    """Jets to train on, to watch and to test with; tenths of the first where others are missing."""
-    parts = []
-    for files, training, share in ((valid, True, 10), (test, False, 9)):
-        if files:
-            parts.append(read_jets(files, description, training=training))
-            continue
-        mixed, n_taken = _shuffled(fitting, seed), max(len(fitting) // share, 1)
-        parts.append(mixed[:n_taken])
-        fitting = mixed[n_taken:]
-    return fitting, parts[0], parts[1]
-
-
-def _shuffled(jets: JetBatch, seed: int) -> JetBatch:
-    return jets[np.random.default_rng(seed).permutation(len(jets))]
-
-
-def _first(files: Files) -> str:
-    """Name the first of the files."""
-    while isinstance(files, Mapping):
-        files = next(iter(files.values()))
-    return find_files(files)[0]

@@ -37,6 +37,13 @@ def test_density_integrates_to_one():
     assert density.sum() * (grid[1] - grid[0]) ** 2 == pytest.approx(1, abs=0.01)
 
 
+def test_log_density_is_in_the_units_of_the_features():
+    x = np.random.default_rng(0).normal(size=(300, 1))
+    one, two = (FastSimulation.fit(x * unit, budget="2 epochs", n_layers=2) for unit in (1.0, 2.0))
+    difference = two.log_density(2 * x) - one.log_density(x)
+    np.testing.assert_allclose(difference, -np.log(2), atol=1e-3)
+
+
 def test_flow_learns_a_curved_distribution_that_depends_on_a_number(tmp_path):
     rng = np.random.default_rng(0)
     context = rng.uniform(0, 2, (6000, 1))
@@ -49,12 +56,18 @@ def test_flow_learns_a_curved_distribution_that_depends_on_a_number(tmp_path):
     )  # fmt: skip
     drawn = simulation.sample(2000, context=context[held], seed=1)
     found = compare_samples(data[held], drawn, names=["a", "b"])
-    assert found["classifier_auc"] < 0.6
-    assert max(found["wasserstein"].values()) < 0.15
-    shuffled = np.column_stack([drawn[:, 0], rng.permutation(drawn[:, 1])])
-    assert compare_samples(data[held], shuffled)["classifier_auc"] > 0.65
-    # In the units of the features: the density of 2 x is half as high.
-    assert simulation.log_density(data[held], context[held]).mean() > -2.5
+    assert abs(found["classifier_auc"] - 0.5) < 4 * found["classifier_auc_error"] < 0.06
+    assert max(found["wasserstein"].values()) < 0.1
+    # What the classifier can see: real examples whose a and b have nothing to do with each other
+    # have the right distribution of each. The ratio of the known densities tells them apart with
+    # an area of 0.776; the trees, which know 2000 examples of each, reach 0.73 ± 0.01.
+    unrelated = np.column_stack([data[held][:, 0], rng.permutation(data[held][:, 1])])
+    control = compare_samples(data[fit][:2000], unrelated)
+    assert control["classifier_auc"] > 0.69
+    assert max(control["wasserstein"].values()) < 0.1
+    # In the units of the features; no density does better than the true one on average.
+    best = -np.log(2 * np.pi) - 1 - np.log(0.3)
+    assert best - 0.25 < simulation.log_density(data[held], context[held]).mean() < best + 0.07
     simulation.save(tmp_path / "flow.safetensors")
     again = FastSimulation.load(tmp_path / "flow.safetensors")
     np.testing.assert_array_equal(again.sample(2000, context=context[held], seed=1), drawn)

@@ -17,7 +17,8 @@ from fieldgrad.physics.figures.metrics import auc
 from fieldgrad.physics.reading.datasets import made_up_jets
 from fieldgrad.physics.reading.outputs import write_reference_table
 from fieldgrad.physics.tagging.losses import cross_entropy
-from fieldgrad.physics.tagging.tagger import Tagger, join_taggers
+from fieldgrad.physics.tagging.model import join_models
+from fieldgrad.physics.tagging.tagger import Tagger
 from fieldgrad.physics.tagging.validation import ClassScores
 
 JETS = made_up_jets(400, seed=3, n_constituents=10)
@@ -73,14 +74,14 @@ def test_every_jet_is_tagged_out_of_fold_and_the_folds_join_to_one_file(tmp_path
     files = [tmp_path / f"{k}.safetensors" for k in range(3)]
     for tagger, file in zip(taggers, files, strict=True):
         tagger.save(file)
-    join_taggers(files, tmp_path / "all.safetensors")
+    join_models(files, tmp_path / "all.safetensors")
     joined = Tagger.load(tmp_path / "all.safetensors")
-    logits = np.mean([tagger.logits(JETS) for tagger in taggers], axis=0)
-    np.testing.assert_allclose(joined.logits(JETS), logits, atol=1e-4)
+    logits = np.mean([tagger.outputs(JETS) for tagger in taggers], axis=0)
+    np.testing.assert_allclose(joined.outputs(JETS), logits, atol=1e-4)
     other = Tagger.build(partial(type(taggers[0].network), phi=[8], f=[8]), JETS)
     other.save(files[1])
     with pytest.raises(DataError, match="differ in their settings"):
-        join_taggers(files, tmp_path / "all.safetensors")
+        join_models(files, tmp_path / "all.safetensors")
     assert isinstance(validation.ensemble(), type(joined.network))
 
 

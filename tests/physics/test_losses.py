@@ -36,7 +36,7 @@ def test_quantile_is_least_at_the_quantile(rng):
     x = fg.tensor(np.full(1001, np.quantile(t, 0.84)), requires_grad=True)
     losses.quantile(x, t, q=0.84).backward()
     assert abs(x.grad.numpy().sum()) < 2e-3
-    with pytest.raises(DataError, match=r"q is 1\.5; expected a number between 0 and 1"):
+    with pytest.raises(DataError, match=r"q is 1\.5; expected numbers between 0 and 1"):
         losses.quantile(x, t, q=1.5)
 
 

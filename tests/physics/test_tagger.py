@@ -9,6 +9,7 @@ from fieldgrad.engine.errors import DataError, FileError, RecipeError
 from fieldgrad.engine.testing import check_field
 from fieldgrad.physics.field import field
 from fieldgrad.physics.figures import metrics
+from fieldgrad.physics.figures.decorrelation import decorrelation_curve, sculpting
 from fieldgrad.physics.models import PFN, ParticleTransformer
 from fieldgrad.physics.reading.datasets import made_up_jets
 from fieldgrad.physics.tagging import losses
@@ -87,10 +88,35 @@ def test_longest_jets_do_not_change_the_others(jets):
 def test_decorrelation_needs_the_mass(jets):
     tagger = Tagger.build(SMALL, jets)
     loss = losses.Decorrelated(3.0)
-    learner = tagger.fit(jets[:200], budget="1 epochs", loss=loss, observer="mass")
+    learner = tagger.fit(jets[:200], budget="1 epochs", loss=loss)
     assert np.isfinite(learner.history[-1]["train_loss"])
-    with pytest.raises(DataError, match="have no observer 'mas'; did you mean 'mass'"):
-        tagger.fit(jets[:200], budget="1 epochs", loss=loss, observer="mas")
+    with pytest.raises(DataError, match="have no observer 'jet_mas'; did you mean 'jet_mass'"):
+        tagger.fit(jets[:200], budget="1 epochs", loss=losses.Decorrelated(observer="jet_mas"))
+
+
+def test_a_score_pays_with_rejection_for_knowing_little_of_the_mass():
+    jets = made_up_jets(3000, seed=9, n_constituents=12)
+    wrong = np.random.default_rng(9).random(3000) < 0.1  # made-up jets are too easy
+    jets = jets.replace(labels=np.where(wrong, 1 - jets.labels, jets.labels))
+    train, test, found = jets[:1000], jets[1000:], []
+    for loss in (losses.cross_entropy, losses.Decorrelated(30.0)):
+        tagger = Tagger.build(SMALL, train)
+        tagger.fit(train, budget="10 epochs", batch_size=250, loss=loss)
+        score = tagger.predict(test)[:, 1]
+        (row,) = decorrelation_curve(test.labels, score, test.mass, efficiencies=[0.5])
+        found.append((row["jsd"], row["rejection"]))
+    assert row["jsd_of_equal"] < 0.1
+    assert found[1][0] < 0.6 * found[0][0]
+    assert found[1][1] < found[0][1]
+
+
+def test_equal_masses_have_the_divergence_that_chance_gives():
+    rng, found = np.random.default_rng(0), []
+    for _ in range(20):
+        mass, score = rng.normal(size=2000), rng.random(2000)
+        found.append(sculpting(np.arange(2000) % 2, score, mass))
+    mean = np.mean([one["jsd"] for one in found])
+    assert mean == pytest.approx(np.mean([one["jsd_of_equal"] for one in found]), rel=0.15)
 
 
 def test_a_run_is_written_and_resumed(jets, tmp_path):

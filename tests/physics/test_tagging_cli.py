@@ -122,3 +122,75 @@ def test_mistakes_are_explained(folder, tmp_path):
     refused(
         physics("train", tmp_path / "card.yaml", "--train", test, "--model", "pfm"), "--model 'pfm'"
     )
+
+
+def test_jets_are_streamed_when_they_are_many(folder, tmp_path):
+    result = physics(
+        "train", "physics/top-pfn-decorrelated", f"--train={folder}/t*.h5", "--budget", "1 epochs",
+        *SMALL, "--set", "memory_gb=0", "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "JSD at ε_S 0.5" in result.output
+    assert "read anew in each epoch (sample of 720)" in result.output  # of train.h5 and test.h5
+    record = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (record["streamed"], record["train"], record["test"]) == (True, 720, 90)
+    shown = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
+    assert shown.exit_code == 0, shown.output
+    page = (tmp_path / "run" / "report.html").read_text()
+    for words in ("sample of 720 training jets", "trees on 10 observables", "Likeness of the mass"):
+        assert words in page
+
+
+def test_an_estimate_is_trained_evaluated_and_predicted(folder, tmp_path):
+    run = tmp_path / "run"
+    result = physics(
+        "train", "physics/groomed-mass", f"--train={folder / 'train.h5'}", "--budget", "2 epochs",
+        *SMALL, "--set", "quantiles=[0.16, 0.5, 0.84]", f"--test={folder / 'test.h5'}", "-o", run,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    for words in ("PFN", "jet_mass", "expected 0.68", "coverage"):
+        assert words in result.output
+    before = json.loads((run / "response.json").read_text())["estimates"]
+    assert [row["estimate"] for row in before] == ["PFN", "jet_mass"]
+    for name in ("response", "resolution", "training"):
+        assert (run / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    model = run / "model.safetensors"
+    again = physics("evaluate", folder / "test.h5", "-m", model, "--baseline", "jet_mass")
+    assert again.exit_code == 0, again.output
+    after = json.loads((run / "evaluation" / "response.json").read_text())["estimates"]
+    assert after == before
+    # Files to be estimated do not have the target.
+    out = physics("predict", folder / "val.h5", "-m", model, "-o", tmp_path / "found.h5")
+    assert out.exit_code == 0, out.output
+    with h5py.File(tmp_path / "found.h5") as file:
+        assert {"predicted_jet_sdmass_q16", "jet_pt"} <= set(file)
+        assert "jet_sdmass" not in file
+
+
+def test_several_classes_are_each_compared_with_the_background(tmp_path):
+    pytest.importorskip("uproot")
+    pytest.importorskip("awkward")
+    jets = made_up_jets(700, seed=5, n_constituents=10)
+    kinds = np.where(jets.labels == 1, 1 + np.arange(700) % 2, 0)
+    for k, name in enumerate(("qcd", "top", "other")):
+        write_reference_table(tmp_path / f"{name}.h5", jets[kinds == k])
+    files = [f"{name}={tmp_path}/{name[:3].lower()}*.h5" for name in ("QCD", "top", "other")]
+    result = physics(
+        "train", "physics/top-pfn", *(f"--train={file}" for file in files), "--budget", "3 epochs",
+        *SMALL, "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    model = tmp_path / "run" / "model.safetensors"
+    refused(physics("evaluate", *files[:2], "-m", model), "the model knows QCD, top, other")
+    refused(physics("evaluate", *files, files[0], "-m", model), "once for each class")
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["taggers"]
+    rows = [(row["tagger"], row["signal"]) for row in found]
+    assert rows == [(t, s) for t in ("PFN", "trees on 10 observables") for s in ("top", "other")]
+    for name in ("roc_top", "roc_other", "scores", "pictures/ROC"):
+        assert (tmp_path / "run" / f"{name}.png").exists()
+    again = physics("evaluate", *files, "-m", model, "-o", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    found = json.loads((tmp_path / "again" / "metrics.json").read_text())["taggers"]
+    assert [row["n_signal"] for row in found] == np.bincount(kinds)[1:].tolist()
+    out = physics("predict", tmp_path / "top.h5", "-m", model, "-o", tmp_path / "scores.root")
+    assert out.exit_code == 0, out.output
