@@ -53,6 +53,9 @@ def train(
     model: Annotated[
         str, typer.Option(help=f"With a CONFIG: {', '.join(MODELS)}.")
     ] = "particle_net_lite",
+    target: Annotated[
+        str, typer.Option(help="With a CONFIG: estimate this number of each jet, no classes.")
+    ] = "",
     budget: Annotated[
         str | None, typer.Option(help='Training time or length: "10min", "20 epochs".')
     ] = None,
@@ -63,7 +66,7 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
 ) -> None:
-    """Train a tagger and compare it with boosted trees and cuts."""
+    """Train a tagger and compare it with boosted trees and cuts, or an estimate."""
     given = {"train": files, "valid": valid, "test": test}
     settings: dict[str, Any] = {key: _absolute(value) for key, value in given.items() if value}
     if budget is not None:
@@ -77,7 +80,9 @@ def train(
         if not files:
             raise DataError(f"{what} describes data, but no files are given. Add --train FILES.")
         own = [f'model={{name = "{model}"}}', f"config='{Path(what).resolve()}'"]
-        recipe = load("physics/top-pfn", [*own, *(sets or ())])
+        own += [f"target='{target}'", "baseline=''"] if target else []
+        base = "physics/groomed-mass" if target else "physics/top-pfn"
+        recipe = load(base, [*own, *(sets or ())])
         settings = {**recipe.settings, **settings}
     named = Recipe(find_field("physics"), recipe.task, recipe.summary, settings, recipe.origin)
     carry_out(named, out or Path("runs") / Path(what).stem, resume=resume)
