@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fieldgrad.engine.errors import FileError, RecipeError
+from fieldgrad.engine.errors import FieldgradError, FileError, RecipeError
 from fieldgrad.engine.field import Field, find_field, find_recipe
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.schema import Call, check_table
@@ -160,7 +160,8 @@ def run(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False
     recipe : Recipe
         The recipe, from `load`.
     run_dir : str or os.PathLike
-        The folder for all results; made if missing.
+        The folder for all results; made if missing, and taken back if the task refuses its data
+        before it writes anything.
     resume : bool, default False
         Whether to continue the run that stands in ``run_dir``; starts one if there is none.
 
@@ -184,7 +185,11 @@ def run(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False
         supplied["resume"] = earlier
     elif earlier:
         raise RecipeError(f"the task {call.name!r} cannot be resumed. Start it in another folder.")
-    return call.build(**supplied)
+    try:
+        return call.build(**supplied)
+    except FieldgradError:
+        _take_back(folder)  # the next try shall find no folder in its way
+        raise
 
 
 def prepare(recipe: Recipe, run_dir: str | os.PathLike[str], *, resume: bool = False) -> None:
@@ -231,6 +236,13 @@ def _write(recipe: Recipe, call: Call, folder: Path, *, resume: bool) -> bool:
         with atomic_write(written) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return earlier
+
+
+def _take_back(folder: Path) -> None:
+    """Remove the folder of a run that wrote nothing but its recipe."""
+    if [file.name for file in folder.iterdir()] == ["recipe.toml"]:
+        (folder / "recipe.toml").unlink()
+        folder.rmdir()
 
 
 # ---- loading

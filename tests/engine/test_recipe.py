@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fieldgrad.engine import recipe
-from fieldgrad.engine.errors import FileError, MissingExtra, RecipeError
+from fieldgrad.engine.errors import DataError, FileError, MissingExtra, RecipeError
 from fieldgrad.engine.field import Field, find_field, find_fields, import_object
 from fieldgrad.engine.testing import check_field
 
@@ -231,6 +231,12 @@ def test_run_that_failed_at_once_may_be_started_again(astro, tmp_path):
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             recipe.run(loaded, tmp_path / "out")
+
+
+def test_run_that_is_refused_at_once_leaves_no_folder(astro, tmp_path):
+    with pytest.raises(DataError, match="Copy it again"):
+        recipe.run(load(HEADER + MODEL, "note=bad"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_folder_with_other_files_is_refused(astro, tmp_path):
