@@ -3,6 +3,7 @@
 python -m benchmarks.esol accuracy           test errors on six given splits
 python -m benchmarks.esol time               the whole command beside chemprop's, in turns
 python -m benchmarks.esol memory             peak of `predict` over a million rows
+python -m benchmarks.esol features           vectors of atoms and bonds beside chemprop's
 """
 
 import argparse
@@ -17,6 +18,8 @@ import venv
 from pathlib import Path
 
 import numpy as np
+
+from fieldgrad.chem.molecules.featurize import featurize
 
 DATA = Path(os.environ.get("FIELDGRAD_DATA", "data")) / "chem"
 ESOL, TARGET = DATA / "moleculenet" / "esol.csv", "log_solubility_mol_per_l"
@@ -34,6 +37,7 @@ WANTED = {
     ("scaffold_balanced", "rdkit2d"): 0.88,
 }
 EPOCHS = 30
+BATCH_SIZE = 64  # of the comparison of times: chemprop's default
 
 
 def main() -> None:
@@ -42,7 +46,7 @@ def main() -> None:
         prog="python -m benchmarks.esol", formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
     )  # fmt: skip
-    parser.add_argument("what", choices=("accuracy", "time", "memory"))
+    parser.add_argument("what", choices=("accuracy", "time", "memory", "features"))
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the prediction")
     parser.add_argument("--runs", type=int, default=2, help="of each command, for the time")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -57,6 +61,8 @@ def main() -> None:
             accuracy(Path(folder))
         elif options.what == "time":
             compare_time(Path(folder), options.runs, options.threads, options.peer)
+        elif options.what == "features":
+            compare_features(Path(folder), options.peer)
         else:
             memory(Path(folder), options.rows)
 
@@ -102,24 +108,31 @@ def accuracy(folder: Path) -> None:
 
 def compare_time(folder: Path, n_runs: int, n_threads: int, peer: Path) -> None:
     """Print the best times of both commands: reading, training, testing, all files written."""
+    split = folder / "split.json"  # as a list of splits, which is how chemprop reads it
+    split.write_text(f"[{(DATA / 'splits' / 'esol_random_seed0.json').read_text()}]")
     theirs = [str(peer_command(peer)), "train", "--data-path", str(ESOL), "--epochs", str(EPOCHS)]
-    theirs += ["--task-type", "regression", "--smiles-columns", "smiles"]
-    theirs += ["--target-columns", TARGET, "--output-dir"]
+    theirs += ["--task-type", "regression", "--smiles-columns", "smiles", "--splits-file"]
+    theirs += [str(split)]
+    theirs += ["--target-columns", TARGET, "--batch-size", str(BATCH_SIZE), "--output-dir"]
+    given = ("--no-cache", "--split-file", str(split), "--batch-size", str(BATCH_SIZE))
     print(
-        f"Best of {n_runs} runs in turns, {EPOCHS} epochs, {n_threads} threads: seconds on the "
-        "clock, and of all processors together"
+        f"Best of {n_runs} runs in turns, {EPOCHS} epochs in batches of {BATCH_SIZE} of the same "
+        f"split, networks of one size, {n_threads} threads: seconds on the clock, and of all "
+        "processors together"
     )
     times: dict[str, list[tuple[float, float]]] = {}
     for i in range(n_runs):
         commands = {
-            "fieldgrad, random forest and report included": train(folder / f"a{i}", "--no-cache"),
-            "fieldgrad, without the random forest": train(
-                folder / f"b{i}", "--no-cache", "--baseline", "none"
-            ),
+            "fieldgrad, random forest and pictures included": train(folder / f"a{i}", *given),
             "chemprop 2.3.1": [*theirs, str(folder / f"c{i}")],
+            "fieldgrad, without the random forest": train(
+                folder / f"b{i}", *given, "--baseline", "none"
+            ),
         }
         for name, command in commands.items():
-            times.setdefault(name, []).append(run(command, n_threads))
+            clock, processor = run(command, n_threads)
+            print(f"  run {i + 1}: {clock:7.1f} s{processor:9.1f} s   {name}", flush=True)
+            times.setdefault(name, []).append((clock, processor))
     best = {name: np.min(runs, axis=0) for name, runs in times.items()}
     peer_best = best["chemprop 2.3.1"]
     for name, (clock, processor) in best.items():
@@ -136,6 +149,48 @@ def peer_command(peer: Path) -> Path:
             pip = [str(peer / "bin" / "python"), "-m", "pip", "install", "--quiet"]
             subprocess.run([*pip, PEER_PACKAGES[0], package], check=True)
     return command
+
+
+# Run by chemprop's own interpreter: every molecule's vectors end to end.
+FEATURES = """
+import sys, numpy as np
+from rdkit import Chem, RDLogger
+from chemprop.featurizers import SimpleMoleculeMolGraphFeaturizer
+RDLogger.DisableLog("rdApp.*")
+featurize = SimpleMoleculeMolGraphFeaturizer()
+graphs = [featurize(Chem.MolFromSmiles(line.strip())) for line in open(sys.argv[1])]
+np.savez(
+    sys.argv[2],
+    atoms=np.concatenate([g.V for g in graphs]),
+    bonds=np.concatenate([np.asarray(g.E).reshape(-1, 14) for g in graphs]),
+    edges=np.concatenate([np.asarray(g.edge_index).reshape(2, -1) for g in graphs], axis=1),
+    sizes=[len(g.V) for g in graphs],
+)
+"""
+
+
+def compare_features(folder: Path, peer: Path) -> None:
+    """Print how many entries of the vectors of ESOL's and Tox21's molecules differ."""
+    python = peer_command(peer).parent / "python"
+    for table in (ESOL, DATA / "moleculenet" / "tox21.csv"):
+        with open(table, newline="") as file:
+            molecules = featurize([row["smiles"] for row in csv.DictReader(file)], identity=False)
+            file.seek(0)
+            every = [row["smiles"] for row in csv.DictReader(file)]
+        lines, out = folder / "smiles.txt", folder / f"{table.stem}.npz"
+        lines.write_text("".join(f"{every[row]}\n" for row in molecules.rows.tolist()))
+        subprocess.run([str(python), "-c", FEATURES, str(lines), str(out)], check=True)
+        theirs = np.load(out)
+        atoms, bonds, edges, offsets = molecules.graphs.batch(np.arange(len(molecules)))
+        own = edges - np.repeat(offsets[:-1], 2 * np.diff(molecules.graphs.bond_offsets))
+        assert np.array_equal(np.diff(offsets), theirs["sizes"]), "the molecules differ"
+        print(f"{table.stem}: {len(molecules):,} molecules, {atoms.shape[0]:,} atoms, "
+              f"{bonds.shape[0]:,} directed bonds")  # fmt: skip
+        for name, ours in (("atoms", atoms), ("bonds", bonds), ("edges", own)):
+            differ = np.abs(ours - theirs[name]) > 1e-6
+            columns = np.flatnonzero(differ.any(axis=differ.ndim - 2)).tolist()
+            where = f" in columns {columns}" if name != "edges" and columns else ""
+            print(f"  {name}: {differ.sum():,} of {differ.size:,} entries differ{where}")
 
 
 def memory(folder: Path, n_rows: int) -> None:
