@@ -1,6 +1,7 @@
 from .molecules.dmpnn import DMPNN as DMPNN
 from .molecules.fingerprint import FingerprintMLP as FingerprintMLP
 from .molecules.interpret import atom_contributions as atom_contributions
+from .molecules.learners import predictor as predictor
 from .molecules.predictor import Predictor as Predictor
 from .molecules.smiles import canonical as canonical
 from .molecules.smiles import read_smiles as read_smiles

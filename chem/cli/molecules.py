@@ -143,6 +143,8 @@ def predict(
             highlight=False,
         )
     console.print(f"Predictions are in {out}", highlight=False, soft_wrap=True)
+    if not done.n_rows:
+        raise DataError(f"{data} has a header, but no rows. Check how it was written.")
     if done.n_bad == done.n_rows:
         raise DataError(f"{data}: no row has a molecule. Name their column: --smiles-column.")
 

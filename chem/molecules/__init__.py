@@ -8,6 +8,7 @@ Read `predictor.py` first: a `Predictor` is fitted, predicts, is saved and loade
     featurize     all of these, in parallel and kept for the next time
     graph         molecular graphs → batches
     splits        training, validation and test: at random, by scaffold, by similarity
+    labels        numbers, or classes; labeled: a table with them, read and divided
     dmpnn         networks: messages along bonds; fingerprint: descriptors alone
     fitting       their training; losses: labels may be missing
     estimates     what a model says of a molecule
@@ -16,5 +17,6 @@ Read `predictor.py` first: a `Predictor` is fitted, predicts, is saved and loade
     baselines     what a network must beat: the mean, a random forest
     prediction    a model over a whole table
     interpret     which atoms a prediction comes from
-    report        pictures; tasks: what recipes and commands run
+    learners      three lines to a trained model; tasks: what recipes and commands run
+    report        pictures; run_report: what a run shows of itself
 """

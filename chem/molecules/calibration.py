@@ -8,7 +8,7 @@ here and wide there. Probabilities are mapped through a logistic curve.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine.errors import DataError
 
-__all__ = ["Calibration", "PlattScaling", "coverage"]
+__all__ = ["Calibration", "PlattScaling", "TemperatureScaling", "coverage"]
 
 Floats = NDArray[np.float64]
 
@@ -219,6 +219,114 @@ class PlattScaling:
             The same one.
         """
         return cls(arrays["slope"], arrays["offset"])
+
+
+@dataclass(frozen=True)
+class TemperatureScaling:
+    """A temperature for the logits of several classes, for each task.
+
+    Parameters
+    ----------
+    temperature : ndarray of shape (n_tasks,)
+        Logits are divided by it; above 1 for a network that is too sure of itself.
+    ends : ndarray of int64, shape (n_tasks + 1,)
+        The classes of task i are the columns ``ends[i]`` to ``ends[i + 1]``.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017,
+    arXiv:1706.04599, section 4.2.
+    """
+
+    temperature: Floats
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def fit(cls, labels: Floats, logits: Floats, ends: NDArray[np.int64]) -> TemperatureScaling:
+        """Measure the validation part.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n_molecules, n_tasks)
+            Places of the classes, NaN where a label is missing.
+        logits : ndarray of shape (n_molecules, n_outputs)
+            The model's output.
+        ends : ndarray of int64, shape (n_tasks + 1,)
+            Where each task's classes end.
+
+        Returns
+        -------
+        TemperatureScaling
+            With the likeliest temperatures between 1/20 and 20; 1 for tasks without labels.
+        """
+        found = []
+        for i, y in enumerate(labels.T):
+            there = np.isfinite(y)
+            z = logits[there, ends[i] : ends[i + 1]]
+            place = y[there].astype(int)[:, None]
+
+            def loss(log_t: float, z: Floats = z, place: NDArray[np.int64] = place) -> float:
+                p = _softmax(z * np.exp(-log_t))
+                return -float(np.log(np.maximum(np.take_along_axis(p, place, 1), 1e-300)).sum())
+
+            found.append(float(np.exp(_minimum(loss, -3.0, 3.0))) if len(z) else 1.0)
+        return cls(np.array(found), np.asarray(ends, np.int64))
+
+    def __call__(self, logits: Floats) -> Floats:
+        """Map logits (…, n_outputs) to probabilities of the same shape, 1 in sum for each task."""
+        parts = [
+            _softmax(logits[..., a:b] / t)
+            for a, b, t in zip(self.ends[:-1], self.ends[1:], self.temperature, strict=True)
+        ]
+        return np.concatenate(parts, axis=-1)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Give both arrays by name, for a file.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For `from_arrays`.
+        """
+        return {"temperature": self.temperature, "ends": self.ends}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TemperatureScaling:
+        """Make a scaling of what `arrays` gave.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            The two arrays.
+
+        Returns
+        -------
+        TemperatureScaling
+            The same one.
+        """
+        return cls(arrays["temperature"], arrays["ends"])
+
+
+def _softmax(z: Floats) -> Floats:
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
+    """Find the minimum of a function with one valley by golden sections."""
+    part = (np.sqrt(5) - 1) / 2
+    a, b = high - part * (high - low), low + part * (high - low)
+    f_a, f_b = function(a), function(b)
+    while high - low > 1e-4:
+        if f_a < f_b:
+            high, b, f_b = b, a, f_a
+            a = high - part * (high - low)
+            f_a = function(a)
+        else:
+            low, a, f_a = a, b, f_b
+            b = low + part * (high - low)
+            f_b = function(b)
+    return float((low + high) / 2)
 
 
 def _logistic_curve(y: Floats, z: Floats) -> tuple[float, float]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.features import element_of
 from fieldgrad.chem.molecules.graph import MoleculeGraphs
+from fieldgrad.chem.molecules.labels import Classes, class_slices
 
-__all__ = ["Domain", "Estimates"]
+__all__ = ["Domain", "Estimates", "cells", "likeliest"]
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +24,9 @@ class Estimates:
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows, n_tasks)
-        Numbers, or probabilities of class 1; NaN for a row without a molecule.
+    values : ndarray of shape (n_rows, n_tasks) or (n_rows, n_outputs)
+        Numbers, or probabilities of class 1, or of all classes of all tasks side by side; NaN for a
+        row without a molecule.
     std : ndarray of shape (n_rows, n_tasks) or None
         Standard deviations, calibrated for numbers; None for a single network without variances.
     lower, upper : ndarray of shape (n_rows, n_tasks) or None
@@ -32,6 +35,8 @@ class Estimates:
         For each row why it has no prediction, or why to be careful with it; mostly empty.
     n_bad : int
         Number of rows without a molecule.
+    classes : tuple of tuple of str, default ()
+        Names of each task's classes, if they have names.
     """
 
     values: Floats
@@ -40,8 +45,19 @@ class Estimates:
     upper: Floats | None
     notes: list[str]
     n_bad: int
+    classes: Classes = ()
 
-    def columns(self, targets: Sequence[str]) -> dict[str, Floats]:
+    def named(self) -> NDArray[np.object_]:
+        """Give the name of the likeliest class.
+
+        Returns
+        -------
+        ndarray of object, shape (n_rows, n_tasks)
+            Texts; None for a row without a molecule.
+        """
+        return likeliest(self.values, self.classes)
+
+    def columns(self, targets: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Give the numbers as named columns, those of one target side by side.
 
         Parameters
@@ -53,8 +69,18 @@ class Estimates:
         -------
         dict of str to ndarray, shape (n_rows,)
             ``NAME_predicted`` and, where there are any, ``NAME_std``, ``NAME_lower``,
-            ``NAME_upper``.
+            ``NAME_upper``. Of classes with names the likeliest, and ``NAME_p_CLASS`` for each.
         """
+        if self.classes:
+            found: dict[str, NDArray[Any]] = {}
+            best = self.named()
+            for i, (target, own) in enumerate(
+                zip(targets, class_slices(self.classes), strict=True)
+            ):
+                found[f"{target}_predicted"] = best[:, i]
+                for name, p in zip(self.classes[i], self.values[:, own].T, strict=True):
+                    found[f"{target}_p_{name}"] = p
+            return found
         kinds = {
             "predicted": self.values, "std": self.std, "lower": self.lower, "upper": self.upper
         }  # fmt: skip
@@ -64,6 +90,53 @@ class Estimates:
             for kind, values in kinds.items()
             if values is not None
         }
+
+
+def likeliest(probabilities: Floats, classes: Classes) -> NDArray[np.object_]:
+    """Name the likeliest class of each task.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_rows, n_outputs)
+        Of all classes of all tasks side by side.
+    classes : tuple of tuple of str
+        Their names.
+
+    Returns
+    -------
+    ndarray of object, shape (n_rows, n_tasks)
+        Texts; None where the probabilities are NaN.
+    """
+    best = np.full((len(probabilities), len(classes)), None, object)
+    for i, own in enumerate(class_slices(classes)):
+        p = probabilities[:, own]
+        there = np.isfinite(p).all(axis=1)
+        best[there, i] = np.array(classes[i], object)[p[there].argmax(axis=1)]
+    return best
+
+
+def cells(columns: Mapping[str, NDArray[Any]]) -> list[list[str]]:
+    """Write columns for a file, row by row.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        Numbers, or texts.
+
+    Returns
+    -------
+    list of list of str
+        Seven digits of a number; nothing for NaN and None.
+    """
+
+    def text(value: Any) -> str:
+        if value is None or value != value:
+            return ""
+        return value if isinstance(value, str) else f"{value:.7g}"
+
+    return [
+        [text(v) for v in row] for row in zip(*(c.tolist() for c in columns.values()), strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fieldgrad.chem.molecules.labels import Classes, Labels
 from fieldgrad.chem.molecules.tables import column_index
 from fieldgrad.engine.errors import DataError
 
 __all__ = ["is_frame", "labeled_data", "smiles_of"]
-
-Floats = NDArray[np.float64]
 
 
 def is_frame(x: Any) -> bool:
@@ -59,7 +57,9 @@ def smiles_of(x: Any, column: str) -> list[str]:
     return ["" if text is None or text != text else str(text) for text in x]
 
 
-def labeled_data(x: Any, y: Any, smiles_column: str) -> tuple[list[str], Floats, list[str], bool]:
+def labeled_data(
+    x: Any, y: Any, smiles_column: str, task: str = "auto", classes: Classes = ()
+) -> tuple[list[str], Labels, list[str], bool]:
     """Give SMILES and labels of what `Predictor.fit` was given.
 
     Parameters
@@ -70,13 +70,17 @@ def labeled_data(x: Any, y: Any, smiles_column: str) -> tuple[list[str], Floats,
         Labels, or names of columns of x.
     smiles_column : str
         Column of a DataFrame.
+    task : {"auto", "regression", "classification", "multiclass"}, default "auto"
+        What the labels are to be; see `Labels.read`.
+    classes : tuple of tuple of str, default ()
+        The classes of a model, for `Labels.read`.
 
     Returns
     -------
     smiles : list of str
         One for each row.
-    labels : ndarray of shape (n_rows, n_tasks)
-        Labels, NaN where one is missing.
+    labels : Labels
+        Numbers or classes; missing ones are NaN, None or empty.
     targets : list of str
         Names of the tasks.
     flat : bool
@@ -88,7 +92,9 @@ def labeled_data(x: Any, y: Any, smiles_column: str) -> tuple[list[str], Floats,
         If a column is missing, or SMILES and labels are not equally many.
     """
     smiles = smiles_of(x, smiles_column)
-    if isinstance(y, str) or (isinstance(y, list) and y and all(isinstance(n, str) for n in y)):
+    if isinstance(y, str) or (
+        is_frame(x) and isinstance(y, list) and all(isinstance(n, str) for n in y)
+    ):
         names = [y] if isinstance(y, str) else list(y)
         missing = [name for name in names if not is_frame(x) or name not in list(x.columns)]
         if missing:
@@ -96,9 +102,9 @@ def labeled_data(x: Any, y: Any, smiles_column: str) -> tuple[list[str], Floats,
                 f"y names the column {missing[0]!r}, which x does not have. Give labels as "
                 "numbers, or name columns of the DataFrame."
             )
-        labels, flat = x[names].to_numpy(np.float64), isinstance(y, str)
+        labels, flat = x[names].to_numpy(), isinstance(y, str)
     else:
-        labels = np.asarray(list(y) if isinstance(y, range) else y, np.float64)
+        labels = np.asarray(list(y) if isinstance(y, range) else y)
         flat = labels.ndim == 1
         labels = labels[:, None] if flat else labels
         default = [f"target_{i}" for i in range(labels.shape[1])] if not flat else ["target"]
@@ -110,4 +116,7 @@ def labeled_data(x: Any, y: Any, smiles_column: str) -> tuple[list[str], Floats,
             f"there are {len(smiles)} SMILES, but {len(labels)} rows of labels; expected one for "
             "each."
         )
-    return smiles, labels, names, flat
+    if labels.dtype.kind == "b":
+        labels = labels.astype(int)
+    columns = [["" if v is None or v != v else str(v) for v in c] for c in labels.T.tolist()]
+    return smiles, Labels.read(columns, names, "y", task, classes), names, flat

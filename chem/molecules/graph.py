@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.features import atom_codes, atom_vectors, bond_codes, bond_vectors
 
-__all__ = ["GraphArrays", "MoleculeGraphs"]
+__all__ = ["GraphArrays", "Ints", "MoleculeGraphs"]
 
 Ints = NDArray[np.integer[Any]]
 # atoms (n_atoms, 72), bonds (n_edges, 14), edges (2, n_edges), offsets (n_molecules + 1,)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.featurize import featurize
+from fieldgrad.chem.molecules.labels import class_slices
 from fieldgrad.chem.molecules.predictor import Predictor
 from fieldgrad.chem.molecules.smiles import read_smiles
 from fieldgrad.engine import Tensor, value_and_grad
@@ -47,8 +48,8 @@ def atom_contributions(
     ndarray of shape (n_atoms,)
         In the order of the atoms in the SMILES: how much each raises the prediction over that of a
         molecule of the same graph without any features, in the target's units; for classes in
-        units of the logit. Half of a bond's part goes to each of its atoms. They sum to that
-        difference, up to the error of the integral.
+        units of the logit, of the likeliest if they have names. Half of a bond's part goes to each
+        of its atoms. They sum to that difference, up to the error of the integral.
 
     Raises
     ------
@@ -62,13 +63,17 @@ def atom_contributions(
             f"the model has no target {target!r}. Targets: {', '.join(predictor.targets)}."
         )
     read_smiles(smiles)  # says why not
-    column = 0 if target is None else predictor.targets.index(target)
+    column = task = 0 if target is None else predictor.targets.index(target)
     molecules = featurize([smiles], descriptors=predictor.kinds())
+    if predictor.classes:
+        own = class_slices(predictor.classes)[task]
+        p = predictor.estimate(molecules, 1).values[0]
+        column = own.start + int(p[own].argmax())
     parts = [
         _integrate(network, predictor.inputs(molecules).batch([0]), column, n_steps)
         for network in predictor.networks
     ]
-    contributions: NDArray[np.float64] = np.mean(parts, axis=0) * predictor.scale[column]
+    contributions: NDArray[np.float64] = np.mean(parts, axis=0) * predictor.scale[task]
     if not contributions.any():
         raise DataError("the model does not look at atoms; interpret one of kind 'dmpnn'.")
     return contributions

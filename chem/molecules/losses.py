@@ -6,12 +6,14 @@ mean over the labels that are there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.engine import Tensor, log, softplus, square, sum
+from fieldgrad.engine import Tensor, log, log_softmax, softplus, square, sum
 
-__all__ = ["binary_cross_entropy", "gaussian_nll", "squared_error"]
+__all__ = ["binary_cross_entropy", "cross_entropy", "gaussian_nll", "squared_error"]
 
 MIN_VARIANCE = 1e-4  # of standardized labels: keeps one well-known molecule from ruling the loss
 
@@ -93,6 +95,50 @@ def binary_cross_entropy(
     if positive_weight is not None:
         weight = weight * np.where(y == 1, positive_weight, 1).astype(np.float32)
     return sum((softplus(output) - output * y) * weight)
+
+
+def cross_entropy(
+    output: Tensor,
+    labels: Tensor,
+    slices: Sequence[slice],
+    class_weight: NDArray[np.float32] | None = None,
+) -> Tensor:
+    """Mean cross-entropy of several classes over the labels that are there.
+
+    Parameters
+    ----------
+    output : Tensor
+        Logits of the classes of all tasks side by side, shape (n_molecules, n_outputs).
+    labels : Tensor
+        Places of the classes, or NaN, shape (n_molecules, n_tasks).
+    slices : sequence of slice
+        Columns of each task's classes; see `labels.class_slices`.
+    class_weight : ndarray of shape (n_outputs,), optional
+        How much the labels of each class count.
+
+    Returns
+    -------
+    Tensor
+        A number; 0 if there is no label.
+
+    Examples
+    --------
+    >>> import fieldgrad.engine as fg
+    >>> logits, label = fg.tensor([[0.0, 0.0, 0.0]]), fg.tensor([[2.0]])
+    >>> round(float(cross_entropy(logits, label, [slice(0, 3)])), 4)
+    1.0986
+    """
+    place, weight = _labels(labels)
+    total = None
+    for i, own in enumerate(slices):
+        chosen = np.eye(own.stop - own.start, dtype=weight.dtype)[place[:, i].astype(int)]
+        chosen *= weight[:, i : i + 1]
+        if class_weight is not None:
+            chosen *= class_weight[own]
+        term = -sum(log_softmax(output[:, own], axis=1) * chosen)
+        total = term if total is None else total + term
+    assert total is not None
+    return total
 
 
 def _labels(labels: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fieldgrad.chem.molecules.labels import Classes, class_slices
+
 __all__ = ["average_precision", "roc_auc", "roc_curve", "scores"]
 
 Floats = NDArray[np.float64]
 
 
 def scores(
-    labels: ArrayLike, predictions: ArrayLike, names: Sequence[str], task: str
+    labels: ArrayLike,
+    predictions: ArrayLike,
+    names: Sequence[str],
+    task: str,
+    classes: Classes = (),
 ) -> list[dict[str, Any]]:
     """Compare predictions with labels, task by task, leaving out missing labels.
 
@@ -22,19 +28,23 @@ def scores(
     ----------
     labels : array_like, shape (n_molecules, n_tasks)
         The truth; NaN for a missing label.
-    predictions : array_like, shape (n_molecules, n_tasks)
-        Numbers, or probabilities of class 1.
+    predictions : array_like, shape (n_molecules, n_tasks) or (n_molecules, n_outputs)
+        Numbers, or probabilities of class 1, or of all classes of all tasks side by side.
     names : sequence of str
         Names of the tasks.
-    task : {"regression", "classification"}
+    task : {"regression", "classification", "multiclass"}
         What the labels are.
+    classes : tuple of tuple of str, default ()
+        For multiclass the names of each task's classes.
 
     Returns
     -------
     list of dict
         A row for each task: ``target``, ``n``, and for regression ``rmse``, ``mae``, ``r2`` in the
-        labels' units; for classification ``n_positive``, ``roc_auc``, ``prc_auc``, ``accuracy``.
-        What cannot be computed (one class only, no label) is NaN.
+        labels' units; for classification ``n_positive``, ``roc_auc``, ``prc_auc``, ``accuracy``;
+        for multiclass ``accuracy``, ``balanced_accuracy`` (mean recall), ``f1`` and ``roc_auc``
+        (means over the classes that occur, each against the others). What cannot be computed (one
+        class only, no label) is NaN.
 
     Examples
     --------
@@ -42,12 +52,15 @@ def scores(
     0.5
     """
     truth, predicted = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
+    places: list[Any] = [*class_slices(classes)] or [*range(len(names))]
+    measure = {
+        "regression": _regression, "classification": _classification, "multiclass": _multiclass
+    }[task]  # fmt: skip
     rows = []
-    for i, name in enumerate(names):
-        there = np.isfinite(truth[:, i])
-        y, p = truth[there, i], predicted[there, i]
-        row: dict[str, Any] = {"target": name, "n": len(y)}
-        row |= _regression(y, p) if task == "regression" else _classification(y, p)
+    for name, column, own in zip(names, truth.T, places, strict=True):
+        there = np.isfinite(column)
+        row: dict[str, Any] = {"target": name, "n": int(there.sum())}
+        row |= measure(column[there], predicted[there][:, own])
         rows.append(row)
     return rows
 
@@ -70,6 +83,24 @@ def _classification(y: Floats, p: Floats) -> dict[str, float]:
         "roc_auc": roc_auc(y, p),
         "prc_auc": average_precision(y, p),
         "accuracy": float(((p > 0.5) == (y == 1)).mean()) if len(y) else float("nan"),
+    }
+
+
+def _multiclass(y: Floats, p: Floats) -> dict[str, float]:
+    if not len(y):
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "roc_auc"), float("nan"))
+    best = p.argmax(axis=1)
+    recalls, f1, areas = [], [], []
+    for k in np.unique(y).astype(int).tolist():
+        hits = float(((best == k) & (y == k)).sum())
+        recalls.append(hits / (y == k).sum())
+        f1.append(2 * hits / ((best == k).sum() + (y == k).sum()))
+        areas.append(roc_auc(y == k, p[:, k]))
+    return {
+        "accuracy": float((best == y).mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "f1": float(np.mean(f1)),
+        "roc_auc": float(np.mean(areas)),
     }
 
 

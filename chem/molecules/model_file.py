@@ -11,7 +11,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling
+from fieldgrad.chem.molecules.calibration import (
+    Calibration,
+    PlattScaling,
+    TemperatureScaling,
+)
 from fieldgrad.chem.molecules.descriptors import Scaler, n_descriptors
 from fieldgrad.chem.molecules.estimates import Domain
 from fieldgrad.chem.molecules.predictor import MODELS, Predictor
@@ -55,6 +59,7 @@ def write_model(predictor: Predictor, path: str | os.PathLike[str]) -> None:
     description = {name: getattr(predictor, name) for name in _SETTINGS} | {
         "model": _describe_model(predictor.model),
         "targets": predictor.targets,
+        "classes": predictor.classes,
         "flat": predictor.flat,
         "domain": asdict(predictor.domain),
         "about": predictor.about,
@@ -105,12 +110,15 @@ def _build(
         )
     predictor = Predictor(model=made, **{key: table[key] for key in _SETTINGS})
     predictor.targets, predictor.flat = table["targets"], table["flat"]
+    predictor.classes = tuple(map(tuple, table.get("classes", ())))
     predictor.domain = Domain(tuple(table["domain"]["elements"]), table["domain"]["max_atoms"])
     predictor.about = table["about"]
     predictor.mean, predictor.scale = arrays["labels.mean"], arrays["labels.scale"]
     own = _part(arrays, "calibration")
-    classes = predictor.task == "classification"
-    predictor.calibration = (PlattScaling if classes else Calibration).from_arrays(own)
+    kinds: dict[str, Any] = {
+        "classification": PlattScaling, "multiclass": TemperatureScaling
+    }  # fmt: skip
+    predictor.calibration = kinds.get(predictor.task, Calibration).from_arrays(own)
     width = 0
     if predictor.descriptors != "none":
         predictor.scaler = Scaler.from_arrays(_part(arrays, "scaler"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldgrad.chem.molecules.estimates import cells
 from fieldgrad.chem.molecules.featurize import Featurizer, Molecules
 from fieldgrad.chem.molecules.predictor import Predictor
 from fieldgrad.chem.molecules.tables import CSVWriter, Row, Table
@@ -101,10 +102,10 @@ def predict_table(
     ):
         for rows, molecules in _molecules(table, column, featurizer):
             estimates = predictor.estimate(molecules, len(rows), level=level)
-            numbers = np.stack(list(estimates.columns(predictor.targets).values()), axis=1)
+            found = cells(estimates.columns(predictor.targets))
             file.write(
-                [*row, *("" if n != n else f"{n:.7g}" for n in own), note]
-                for row, own, note in zip(rows, numbers.tolist(), estimates.notes, strict=True)
+                [*row, *own, note]
+                for row, own, note in zip(rows, found, estimates.notes, strict=True)
             )
             for problem in molecules.problems[: _FIRST - len(summary.first_bad)]:
                 where = summary.n_rows + problem.row + 1

@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,19 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules import fitting
-from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling
+from fieldgrad.chem.molecules.calibration import (
+    Calibration,
+    PlattScaling,
+    TemperatureScaling,
+)
 from fieldgrad.chem.molecules.descriptors import Descriptors, Scaler
 from fieldgrad.chem.molecules.dmpnn import DMPNN
 from fieldgrad.chem.molecules.estimates import Domain, Estimates
 from fieldgrad.chem.molecules.featurize import Featurizer, Molecules
 from fieldgrad.chem.molecules.fingerprint import FingerprintMLP
-from fieldgrad.chem.molecules.fitting import Inputs, fit_network, outputs
+from fieldgrad.chem.molecules.fitting import Inputs, fit_networks, outputs, prepare
 from fieldgrad.chem.molecules.frames import is_frame, labeled_data, smiles_of
+from fieldgrad.chem.molecules.labels import Classes
 from fieldgrad.chem.molecules.losses import MIN_VARIANCE
 from fieldgrad.chem.molecules.splits import group_numbers, random_split
 from fieldgrad.engine.errors import DataError, RecipeError, suggest
 from fieldgrad.engine.nn.module import Module
-from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.train import Callback
 
 __all__ = ["Predictor"]
@@ -52,15 +57,17 @@ class Predictor:
         callable that makes a module of ``n_outputs`` and ``n_descriptors``, such as
         ``partial(DMPNN, depth=4, readout=my_readout)``.
     descriptors : {"none", "rdkit2d", "morgan"}, default "none"
-        What the network sees of the whole molecule besides its graph.
+        What the network sees of the whole molecule besides its graph; none makes morgan of a
+        fingerprint_mlp, which sees nothing else.
     task : {"auto", "regression", "classification"}, default "auto"
-        What the labels are; auto takes labels that are all 0 or 1 for classes.
+        What the labels are; auto takes labels that are all 0 or 1, or words, for classes, and
+        classification takes whole numbers for classes too.
     n_models : int, default 1
         Networks of an ensemble; their spread makes a standard deviation.
     variance : bool, default False
         Let the network predict a variance for each number (mean-variance estimation).
     class_weights : bool, default False
-        Let the positive and the negative labels of a task count as much as each other.
+        Let the classes of a task count as much as each other, however frequent they are.
     epochs : int, default 50
         How often each training molecule is seen.
     batch_size : int, default 32
@@ -77,6 +84,8 @@ class Predictor:
     ----------
     targets : list of str
         Names of the tasks.
+    classes : tuple of tuple of str
+        Names of each task's classes; empty for numbers and for classes 0 and 1.
     networks : list of Module
         The trained networks.
     mean, scale : ndarray of shape (n_tasks,)
@@ -87,7 +96,7 @@ class Predictor:
         For descriptors.
     domain : Domain
         What the training molecules were like.
-    calibration : Calibration or PlattScaling
+    calibration : Calibration, PlattScaling or TemperatureScaling
         What validation errors say about the uncertainty.
     history : list of list of dict
         A row for each epoch of each network.
@@ -127,7 +136,9 @@ class Predictor:
             if value < 1:
                 raise RecipeError(f"{name} is {value}; expected 1 or more.")
         self.model = model
-        self.descriptors = descriptors
+        self.descriptors: Descriptors = descriptors
+        if descriptors == "none" and model == "fingerprint_mlp":
+            self.descriptors = "morgan"
         self.task: str = task
         self.n_models = n_models
         self.variance = variance
@@ -138,12 +149,16 @@ class Predictor:
         self.loss = loss
         self.seed = seed
         self.targets: list[str] = []
+        self.classes: Classes = ()
         self.networks: list[Module] = []
         self.history: list[list[dict[str, float]]] = []
         self.about: dict[str, str] = {}
         self.flat = False
         self.scaler: Scaler | None = None
         self.domain = Domain((), 0)
+        self.mean: Floats = np.zeros(0)
+        self.scale: Floats = np.ones(0)
+        self.calibration: Calibration | PlattScaling | TemperatureScaling
 
     # ------------------------------------------------------------------ training
     def fit(
@@ -164,7 +179,8 @@ class Predictor:
             SMILES; of a DataFrame its column `smiles_column`. Those that RDKit cannot read are
             left out, and logged.
         y : array_like of shape (n,) or (n, n_tasks), DataFrame, str or list of str
-            Labels, NaN where one is missing; text names columns of the DataFrame `x`.
+            Numbers, or names of classes; NaN or None where one is missing. Of a DataFrame `x` text
+            names columns.
         smiles_column : str, default "smiles"
             Column of a DataFrame that holds the SMILES.
         valid : tuple of (x, y), optional
@@ -185,19 +201,19 @@ class Predictor:
         DataError
             If SMILES and labels do not fit together, or there are too few of them.
         """
-        smiles, labels, self.targets, self.flat = labeled_data(x, y, smiles_column)
+        smiles, labels, self.targets, self.flat = labeled_data(x, y, smiles_column, self.task)
         n_train = len(smiles)
         if valid is not None:
-            more, more_labels, *_ = labeled_data(*valid, smiles_column)
+            more, rest, *_ = labeled_data(*valid, smiles_column, labels.task, labels.classes)
             smiles = [*smiles, *more]
-            labels = np.concatenate([labels, more_labels])
+            labels = replace(labels, values=np.concatenate([labels.values, rest.values]))
         with Featurizer(descriptors=self.kinds(), identity=True) as featurizer:
             molecules = featurizer(smiles)
         for problem in molecules.problems:
             log.warning("row %d left out: %r: %s", problem.row, problem.smiles, problem.reason)
-        labels = labels[molecules.rows]
+        labels = labels.take(molecules.rows)
         if valid is None:
-            usable = np.flatnonzero(np.isfinite(labels).any(axis=1))
+            usable = np.flatnonzero(np.isfinite(labels.values).any(axis=1))
             groups = group_numbers(molecules.canonical[i] for i in usable)
             if len(np.unique(groups)) < 5:
                 raise DataError(
@@ -209,15 +225,12 @@ class Predictor:
         else:
             train = np.flatnonzero(molecules.rows < n_train)
             val = np.flatnonzero(molecules.rows >= n_train)
+        data = prepare(self, molecules, labels, train, val)
         if run_dir is not None:
-            self.fit_molecules(
-                molecules, labels, train, val, run_dir=Path(run_dir), callbacks=callbacks
-            )
+            fit_networks(self, data, run_dir=Path(run_dir), callbacks=callbacks)
             return self
         with tempfile.TemporaryDirectory(prefix="fieldgrad-") as folder:
-            self.fit_molecules(
-                molecules, labels, train, val, run_dir=Path(folder), callbacks=callbacks
-            )
+            fit_networks(self, data, run_dir=Path(folder), callbacks=callbacks)
         return self
 
     def kinds(self) -> tuple[str, ...]:
@@ -229,114 +242,6 @@ class Predictor:
             For a `Featurizer`; none, or one.
         """
         return () if self.descriptors == "none" else (self.descriptors,)
-
-    def fit_molecules(
-        self,
-        molecules: Molecules,
-        labels: Floats,
-        train: NDArray[np.int64],
-        val: NDArray[np.int64],
-        *,
-        run_dir: Path,
-        resume: bool = False,
-        callbacks: Sequence[Callback] = (),
-        notes: dict[str, str] | None = None,
-    ) -> None:
-        """Train on molecules that have been read and split; `targets` must be set before.
-
-        Parameters
-        ----------
-        molecules : Molecules
-            All of them, with the descriptors that `kinds` names.
-        labels : ndarray of shape (n_molecules, n_tasks)
-            NaN where one is missing.
-        train, val : ndarray of int64
-            Molecules to train on; molecules to choose the best epoch by and to calibrate with.
-        run_dir : Path
-            Folder for checkpoints and history, of an ensemble one for each network.
-        resume : bool, default False
-            Continue the training that stands in `run_dir`.
-        callbacks : sequence of Callback
-            Further ones.
-        notes : dict of str to str, optional
-            Text to keep in every checkpoint.
-
-        Raises
-        ------
-        DataError
-            If a part has no labeled molecule, or the labels are no classes where classes are asked
-            for.
-        """
-        there = np.asarray(np.isfinite(labels).any(axis=1))
-        train, val = train[there[train]], val[there[val]]
-        for name, part in (("training", train), ("validation", val)):
-            if not len(part):
-                raise DataError(
-                    f"the {name} part has no molecule with a label. Add data, or split otherwise."
-                )
-        self._set_task(labels)
-        self._measure(molecules, labels, train)
-        inputs = self.inputs(molecules)
-        targets = ((labels - self.mean) / self.scale).astype(np.float32)
-        self.networks, self.history = [], []
-        for i in range(self.n_models):
-            manual_seed(self.seed + 1000 * i)
-            network = self.build_network(inputs.descriptors.shape[1])
-            self.networks.append(network)
-            if self.n_models > 1:
-                log.info("network %d of %d", i + 1, self.n_models)
-            learner = fit_network(
-                network,
-                inputs,
-                targets,
-                train,
-                val,
-                loss=self.loss or self._task_loss(labels[train]),
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                run_dir=run_dir / f"network-{i}" if self.n_models > 1 else run_dir,
-                seed=self.seed + 1000 * i,
-                resume=resume,
-                callbacks=callbacks,
-                notes=notes,
-            )
-            self.history.append(learner.history)
-        self._calibrate(inputs, labels, val)
-
-    def _set_task(self, labels: Floats) -> None:
-        known = labels[np.isfinite(labels)]
-        binary = bool(np.isin(known, (0, 1)).all())
-        if self.task == "auto":
-            self.task = "classification" if binary else "regression"
-        if self.task == "classification" and not binary:
-            wrong = known[~np.isin(known, (0, 1))][0]
-            raise DataError(
-                f"classification needs labels 0 and 1 (empty where missing), but there is {wrong:g}"
-                ". Set task to 'regression', or write classes as 0 and 1, a column for each."
-            )
-        if self.task == "classification" and self.variance:
-            raise RecipeError("variance = true is for regression; classes have probabilities.")
-
-    def _measure(self, molecules: Molecules, labels: Floats, train: NDArray[np.int64]) -> None:
-        """Take from the training part what scales labels and descriptors, and what it covers."""
-        n_tasks = labels.shape[1]
-        self.mean, self.scale = np.zeros(n_tasks), np.ones(n_tasks)
-        if self.task == "regression":
-            for i, y in enumerate(labels[train].T):
-                y = y[np.isfinite(y)]
-                self.mean[i] = y.mean() if len(y) else 0.0
-                self.scale[i] = y.std() or 1.0 if len(y) else 1.0
-        if self.descriptors != "none":
-            self.scaler = Scaler.fit(molecules.descriptors[self.descriptors][train])
-        self.domain = Domain.of(molecules.graphs.take(train))
-
-    def _task_loss(self, labels: Floats) -> fitting.Loss:
-        weight = None
-        if self.task == "classification" and self.class_weights:
-            n_positive = np.maximum((labels == 1).sum(axis=0), 1)
-            weight = (np.maximum((labels == 0).sum(axis=0), 1) / n_positive).astype(np.float32)
-        return fitting.task_loss(self.task, variance=self.variance, positive_weight=weight)
 
     def build_network(self, n_descriptors: int) -> Module:
         """Build an untrained network for `targets`.
@@ -352,7 +257,10 @@ class Predictor:
             With new weights.
         """
         make = MODELS[self.model] if isinstance(self.model, str) else self.model
-        return make(len(self.targets) * (1 + self.variance), n_descriptors=n_descriptors)
+        return make(self._n_outputs(), n_descriptors=n_descriptors)
+
+    def _n_outputs(self) -> int:
+        return sum(map(len, self.classes)) or len(self.targets) * (1 + self.variance)
 
     def inputs(self, molecules: Molecules) -> Inputs:
         """Give what the networks see of molecules.
@@ -372,12 +280,25 @@ class Predictor:
         return Inputs(molecules.graphs, self.scaler(molecules.descriptors[self.descriptors]))
 
     # ------------------------------------------------------------------ prediction
-    def _raw(self, inputs: Inputs) -> tuple[Floats, Floats | None]:
-        """Mean over the networks, and the standard deviation they give, in the labels' units."""
+    def raw(self, inputs: Inputs) -> tuple[Floats, Floats | None]:
+        """Give what the networks say, before calibration.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            Molecules.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_molecules, n_tasks) or (n_molecules, n_outputs)
+            Over the networks, in the labels' units; logits of classes.
+        std : ndarray of shape (n_molecules, n_tasks) or None
+            What the networks say of their uncertainty, if anything.
+        """
         every, n_tasks = self._every(inputs), len(self.targets)
+        if self.task != "regression":
+            return every.mean(axis=0), None
         means = every[..., :n_tasks] * self.scale + self.mean
-        if self.task == "classification":
-            return means.mean(axis=0), None
         variance = means.var(axis=0, ddof=1) if self.n_models > 1 else 0.0
         if self.variance:
             own = np.logaddexp(0, every[..., n_tasks:]) + MIN_VARIANCE
@@ -386,19 +307,11 @@ class Predictor:
 
     def _every(self, inputs: Inputs) -> Floats:
         """What each network gives: (n_models, n_molecules, n_outputs)."""
-        width = len(self.targets) * (1 + self.variance)
         if not len(inputs):
-            return np.zeros((self.n_models, 0, width))
+            return np.zeros((len(self.networks), 0, self._n_outputs()))
+        for network in self.networks:
+            network.eval()
         return np.stack([outputs(network, inputs) for network in self.networks]).astype(float)
-
-    def _calibrate(self, inputs: Inputs, labels: Floats, val: NDArray[np.int64]) -> None:
-        part = Inputs(inputs.graphs.take(val), inputs.descriptors[val])
-        mean, std = self._raw(part)
-        self.calibration: Calibration | PlattScaling
-        if self.task == "classification":
-            self.calibration = PlattScaling.fit(labels[val], mean)
-        else:
-            self.calibration = Calibration.fit(labels[val], mean, std)
 
     def estimate(
         self, molecules: Molecules, n_rows: int | None = None, *, level: float = 0.9
@@ -437,18 +350,21 @@ class Predictor:
             notes[row] = note
 
         def spread(values: Floats) -> Floats:
-            every = np.full((n_rows, len(self.targets)), np.nan)
+            every = np.full((n_rows, values.shape[1]), np.nan)
             every[molecules.rows] = values
             return every
 
-        inputs = self.inputs(molecules)
+        inputs, n_bad = self.inputs(molecules), len(molecules.problems)
+        if isinstance(self.calibration, TemperatureScaling):
+            p = self.calibration(self._every(inputs).mean(axis=0))
+            return Estimates(spread(p), None, None, None, notes, n_bad, self.classes)
         if isinstance(self.calibration, PlattScaling):
             each = self._every(inputs)
             p = self.calibration(each.mean(axis=0))
             std = self.calibration(each).std(axis=0, ddof=1) if self.n_models > 1 else None
             std = None if std is None else spread(std)
-            return Estimates(spread(p), std, None, None, notes, len(molecules.problems))
-        mean, own = self._raw(inputs)
+            return Estimates(spread(p), std, None, None, notes, n_bad)
+        mean, own = self.raw(inputs)
         margin = self.calibration.margin(own, level) + 0 * mean
         return Estimates(
             spread(mean),
@@ -456,7 +372,7 @@ class Predictor:
             spread(mean - margin),
             spread(mean + margin),
             notes,
-            len(molecules.problems),
+            n_bad,
         )
 
     def predict(self, x: Any, *, smiles_column: str = "smiles", level: float = 0.9) -> Any:
@@ -474,8 +390,9 @@ class Predictor:
         Returns
         -------
         ndarray of shape (n,) or (n, n_tasks), or DataFrame
-            Numbers, or probabilities of class 1; NaN where there is no molecule. For a DataFrame a
-            copy with further columns: predictions, standard deviations, intervals and a note.
+            Numbers, or probabilities of class 1, or names of classes; NaN or None where there is no
+            molecule. For a DataFrame a copy with further columns: predictions, standard deviations,
+            intervals or the probabilities of all named classes, and a note.
 
         Raises
         ------
@@ -486,7 +403,8 @@ class Predictor:
         with Featurizer(descriptors=self.kinds()) as featurizer:
             estimates = self.estimate(featurizer(smiles), len(smiles), level=level)
         if not is_frame(x):
-            return estimates.values[:, 0] if self.flat else estimates.values
+            found: NDArray[Any] = estimates.named() if self.classes else estimates.values
+            return found[:, 0] if self.flat else found
         return x.assign(**estimates.columns(self.targets), note=estimates.notes)
 
     def fingerprint(self, molecules: Molecules) -> NDArray[np.float32]:

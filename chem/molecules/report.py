@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.calibration import LEVELS, Calibration, coverage
+from fieldgrad.chem.molecules.labels import Labels, class_slices
 from fieldgrad.chem.molecules.metrics import roc_auc, roc_curve
 from fieldgrad.engine.errors import require
 from fieldgrad.engine.files import atomic_write
 
-__all__ = ["Evaluation", "errors_by_scaffold", "plot_all", "plot_learning"]
+__all__ = ["Evaluation", "errors_by_scaffold", "parity_png", "plot_all", "plot_learning"]
 
 Floats = NDArray[np.float64]
 
@@ -32,10 +34,10 @@ class Evaluation:
     ----------
     targets : sequence of str
         Names of the tasks.
-    task : {"regression", "classification"}
-        What the labels are.
-    labels, values : ndarray of shape (n_molecules, n_tasks)
-        The truth, NaN where a label is missing, and the predictions.
+    labels : Labels
+        The truth.
+    values : ndarray of shape (n_molecules, n_tasks) or (n_molecules, n_outputs)
+        The predictions: numbers, probabilities of class 1, or of all classes side by side.
     std : ndarray of shape (n_molecules, n_tasks) or None
         The model's own standard deviations, uncorrected.
     calibration : Calibration or None
@@ -45,12 +47,29 @@ class Evaluation:
     """
 
     targets: Sequence[str]
-    task: str
-    labels: Floats
+    labels: Labels
     values: Floats
     std: Floats | None
     calibration: Calibration | None
     scaffolds: Sequence[str]
+
+    def errors(self) -> Floats:
+        """Give the error of each prediction.
+
+        Returns
+        -------
+        ndarray of shape (n_molecules, n_tasks)
+            Absolute error, of classes that of the probability: 1 minus that of the true class. NaN
+            where there is no label.
+        """
+        truth = self.labels.values
+        if not self.labels.classes:
+            return np.abs(truth - self.values)
+        found = np.full(truth.shape, np.nan)
+        for i, own in enumerate(class_slices(self.labels.classes)):
+            rows = np.flatnonzero(np.isfinite(truth[:, i]))
+            found[rows, i] = 1 - self.values[rows, own.start + truth[rows, i].astype(int)]
+        return found
 
     def coverages(self) -> list[dict[str, Any]]:
         """Compare how often intervals hold the truth with how often they should.
@@ -66,7 +85,7 @@ class Evaluation:
         rows = []
         for level in LEVELS:
             margin = self.calibration.margin(self.std, level) + 0 * self.values
-            found = coverage(self.labels, self.values - margin, self.values + margin)
+            found = coverage(self.labels.values, self.values - margin, self.values + margin)
             rows += [
                 {
                     "target": target,
@@ -95,7 +114,7 @@ def errors_by_scaffold(evaluation: Evaluation) -> list[dict[str, Any]]:
         probability. Empty where there is no label.
     """
     names, inverse = np.unique(np.array(evaluation.scaffolds, object), return_inverse=True)
-    errors = np.abs(evaluation.labels - evaluation.values)
+    errors = evaluation.errors()
     rows = []
     for i in np.argsort(-np.bincount(inverse), kind="stable").tolist():
         own = errors[inverse == i]
@@ -115,8 +134,8 @@ def plot_all(evaluation: Evaluation, folder: str | os.PathLike[str], other: Floa
     evaluation : Evaluation
         Predictions and labels.
     folder : path-like
-        For ``parity.png``, ``residuals.png`` and ``calibration.png`` of numbers, ``roc.png`` and
-        ``calibration.png`` of classes, and ``scaffolds.png``.
+        For ``parity.png`` and ``residuals.png`` of numbers, ``roc.png`` of classes 0 and 1,
+        ``confusion.png`` of classes with names; ``calibration.png`` and ``scaffolds.png``.
     other : ndarray of shape (n_molecules, n_tasks) or None
         Predictions of the random forest, drawn beside.
 
@@ -128,7 +147,9 @@ def plot_all(evaluation: Evaluation, folder: str | os.PathLike[str], other: Floa
         If a file cannot be written.
     """
     draw: dict[str, Callable[[Any, Evaluation, int, Floats | None], None]]
-    if evaluation.task == "regression":
+    if evaluation.labels.classes:
+        draw = {"confusion": _confusion, "calibration": _confidence}
+    elif evaluation.labels.task == "regression":
         draw = {"parity": _parity, "residuals": _residuals, "calibration": _coverage}
     else:
         draw = {"roc": _roc, "calibration": _reliability}
@@ -140,6 +161,42 @@ def plot_all(evaluation: Evaluation, folder: str | os.PathLike[str], other: Floa
             one(panel, evaluation, i, other)
             panel.set_title(evaluation.targets[i], fontsize=10)
         _save(figure, os.path.join(folder, f"{name}.png"))
+
+
+def parity_png(labels: Labels, values: Floats, targets: Sequence[str], title: str) -> bytes:
+    """Draw predictions against labels: parity of numbers, receiver operating curves of classes.
+
+    Parameters
+    ----------
+    labels : Labels
+        The truth.
+    values : ndarray
+        The predictions, as in `Evaluation`.
+    targets : sequence of str
+        Names of the tasks, of which the first few are drawn.
+    title : str
+        What the picture shows.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    """
+    evaluation = Evaluation(targets, labels, values, None, None, ())
+    one = {"regression": _parity, "classification": _roc}.get(labels.task, _confusion)
+    figure, panels = _panels(min(len(targets), 4))
+    for i, panel in enumerate(panels):
+        one(panel, evaluation, i, None)
+        panel.set_title(targets[i], fontsize=10)
+    figure.suptitle(title, fontsize=10)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def plot_learning(
@@ -181,7 +238,7 @@ def plot_learning(
 
 
 def _parity(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> None:
-    y, p = evaluation.labels[:, i], evaluation.values[:, i]
+    y, p = evaluation.labels.values[:, i], evaluation.values[:, i]
     there = np.isfinite(y)
     ends = [float(np.nanmin([y, p])), float(np.nanmax([y, p]))]
     panel.plot(ends, ends, color=_IDEAL, linewidth=1)
@@ -196,7 +253,7 @@ def _parity(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) ->
 
 
 def _residuals(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> None:
-    errors = evaluation.values[:, i] - evaluation.labels[:, i]
+    errors = evaluation.values[:, i] - evaluation.labels.values[:, i]
     errors = errors[np.isfinite(errors)]
     limit = np.abs(errors).max(initial=1e-9)
     bins = np.linspace(-limit, limit, 31).tolist()
@@ -204,7 +261,7 @@ def _residuals(panel: Any, evaluation: Evaluation, i: int, other: Floats | None)
     panel.hist(errors, bins, color=_MODEL, alpha=0.8,
                label=f"network, mean {errors.mean():+.2g}")  # fmt: skip
     if other is not None:
-        theirs = other[:, i] - evaluation.labels[:, i]
+        theirs = other[:, i] - evaluation.labels.values[:, i]
         panel.hist(np.clip(theirs[np.isfinite(theirs)], -limit, limit), bins, histtype="step",
                    color=_OTHER, linewidth=1.5, label="random forest")  # fmt: skip
     panel.set(xlabel="predicted - measured", ylabel="molecules")
@@ -223,9 +280,9 @@ def _coverage(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) 
 
 
 def _roc(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> None:
-    y = evaluation.labels[:, i]
+    y = evaluation.labels.values[:, i]
     there = np.isfinite(y)
-    panel.plot([0, 1], [0, 1], color=_IDEAL, linewidth=1)
+    panel.plot([0, 1], [0, 1], color=_IDEAL, linewidth=1, label="chance")
     curves = [(evaluation.values, _MODEL, "network")]
     curves += [] if other is None else [(other, _OTHER, "random forest")]
     for p, color, label in curves:
@@ -238,14 +295,43 @@ def _roc(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> No
 
 
 def _reliability(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> None:
-    y, p = evaluation.labels[:, i], evaluation.values[:, i]
+    _tenths(panel, evaluation.labels.values[:, i], evaluation.values[:, i])
+    panel.set(xlabel="predicted probability", ylabel="part of positives")
+
+
+def _confidence(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> None:
+    truth = evaluation.labels.values[:, i]
+    p = evaluation.values[:, class_slices(evaluation.labels.classes)[i]]
+    right = np.where(np.isfinite(truth), p.argmax(axis=1) == truth, np.nan)
+    _tenths(panel, right, p.max(axis=1))
+    panel.set(xlabel="probability of the likeliest class", ylabel="part that is right")
+
+
+def _confusion(panel: Any, evaluation: Evaluation, i: int, other: Floats | None) -> None:
+    names, truth = evaluation.labels.classes[i], evaluation.labels.values[:, i]
+    there = np.isfinite(truth)
+    best = evaluation.values[there, class_slices(evaluation.labels.classes)[i]].argmax(axis=1)
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (truth[there].astype(int), best), 1)
+    shades = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    panel.imshow(shades, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), n in np.ndenumerate(counts):
+        color = "white" if shades[row, column] > 0.5 else "black"
+        panel.text(column, row, n, ha="center", va="center", fontsize=8, color=color)
+    panel.grid(visible=False)
+    panel.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    panel.set_yticks(range(len(names)), names, fontsize=8)
+    panel.set(xlabel="predicted", ylabel="true")
+
+
+def _tenths(panel: Any, y: Floats, p: Floats) -> None:
+    """Draw how often something is true against how likely it was said to be."""
     order = np.flatnonzero(np.isfinite(y))
     order = order[np.argsort(p[order], kind="stable")]
     bins = [b for b in np.array_split(order, min(10, max(len(order) // 10, 1))) if len(b)]
     panel.plot([0, 1], [0, 1], color=_IDEAL, linewidth=1, label="as promised")
     panel.plot([p[b].mean() for b in bins], [y[b].mean() for b in bins], "o-", color=_MODEL,
                label=f"tenths of {len(order)} molecules")  # fmt: skip
-    panel.set(xlabel="predicted probability", ylabel="part of positives")
     panel.legend(frameon=False, fontsize=8)
 
 
@@ -255,8 +341,7 @@ def _scaffolds(panel: Any, evaluation: Evaluation, i: int, other: Floats | None)
     rows = rows[:_MOST_SCAFFOLDS][::-1]
     names = [f"{_short(r['scaffold'])}  ({r['n_molecules']})" for r in rows]
     panel.barh(names, [r[f"{target}_mae"] for r in rows], color=_MODEL, height=0.7)
-    known = np.abs(evaluation.labels[:, i] - evaluation.values[:, i])
-    panel.axvline(np.nanmean(known), color=_IDEAL, linewidth=1)
+    panel.axvline(np.nanmean(evaluation.errors()[:, i]), color=_IDEAL, linewidth=1)
     panel.set_xlabel("mean absolute error (line: all)")
     panel.tick_params(axis="y", labelsize=7)
 

@@ -4,20 +4,56 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.metrics import roc_auc
+from fieldgrad.chem.molecules.report import parity_png
 from fieldgrad.chem.molecules.tables import MISSING
 from fieldgrad.engine.runs.report import Section, bootstrap_interval, read_data_record
+from fieldgrad.engine.train import Learner
 
-__all__ = ["molecule_sections"]
+if TYPE_CHECKING:
+    from fieldgrad.chem.molecules.fitting import TrainingData
+    from fieldgrad.chem.molecules.predictor import Predictor
+
+__all__ = ["molecule_sections", "validation_pictures"]
 
 Floats = NDArray[np.float64]
 _MOST_ROWS, _N_RESAMPLED = 10, 1000
+
+
+def validation_pictures(
+    predictor: Predictor, data: TrainingData
+) -> Callable[[Learner], dict[str, bytes]]:
+    """Make the hook that draws what a network predicts for the validation part while it trains.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Whose newest network is trained.
+    data : TrainingData
+        Its molecules.
+
+    Returns
+    -------
+    callable
+        For `train.Pictures`: parity, or curves or confusion of classes.
+    """
+
+    def draw(learner: Learner) -> dict[str, bytes]:
+        found = learner.predict().prediction.astype(np.float64)
+        values = found[:, : sum(map(len, predictor.classes)) or len(predictor.targets)]
+        if predictor.task == "regression":
+            values = values * predictor.scale + predictor.mean
+        truth, title = data.labels.take(data.val), f"validation part, step {learner.step}"
+        return {"validation": parity_png(truth, values, predictor.targets, title)}
+
+    return draw
 
 
 def molecule_sections(run_dir: Path) -> list[Section]:
@@ -62,8 +98,7 @@ def _scores(run_dir: Path) -> Section:
     table = []
     for score in sorted(scores, key=lambda score: score["target"]):
         target, column = score["target"], _COLUMNS.get(score["model"].partition(" ")[0], "")
-        found = _numbers(rows, f"{target}_{column}")
-        low, high = _interval(wanted, _numbers(rows, target), found)
+        low, high = _interval(wanted, rows, target, f"{target}_{column}")
         interval = "n/a" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
         values = [_shown(score[name]) for name in names]
         table.append((target, score["model"], score["n"], values[0], interval, *values[1:]))
@@ -78,16 +113,24 @@ def _scores(run_dir: Path) -> Section:
         "Predicted against measured, test part": run_dir / "parity.png",
         "Errors, test part": run_dir / "residuals.png",
         "Receiver operating characteristic, test part": run_dir / "roc.png",
+        "Confusion of the classes, test part": run_dir / "confusion.png",
     }
     return Section("Scores on the test part", text, [str(name) for name in head], table, pictures)
 
 
 _COLUMNS = {"network": "predicted", "random": "forest"}
 _TITLES = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "roc_auc": "ROC AUC",
-           "prc_auc": "PRC AUC", "accuracy": "accuracy"}  # fmt: skip
+           "prc_auc": "PRC AUC", "accuracy": "accuracy", "f1": "F1",
+           "balanced_accuracy": "balanced accuracy"}  # fmt: skip
 
 
-def _interval(score: str, labels: Floats, found: Floats) -> tuple[float, float]:
+def _interval(
+    score: str, rows: Sequence[dict[str, str]], target: str, column: str
+) -> tuple[float, float]:
+    if score == "accuracy":
+        known = [row for row in rows if row[target] and row.get(column)]
+        return bootstrap_interval([row[target] == row[column] for row in known])
+    labels, found = _numbers(rows, target), _numbers(rows, column)
     there = np.isfinite(labels) & np.isfinite(found)
     y, p = labels[there], found[there]
     if score == "rmse":
@@ -141,17 +184,24 @@ def _worst(run_dir: Path) -> Section:
     targets = list(dict.fromkeys(row["target"] for row in _rows(run_dir / "metrics.csv")))
     worst = []
     for target in targets:
-        errors = np.abs(_numbers(rows, target) - _numbers(rows, f"{target}_predicted"))
+        errors = _errors(rows, target)
         worst += [(errors[i], i, target) for i in np.flatnonzero(np.isfinite(errors)).tolist()]
     worst = sorted(worst, reverse=True)[:_MOST_ROWS]
     table = [
-        (rows[i]["row"], rows[i]["smiles"], target, _shown(rows[i][target]),
-         _shown(rows[i][f"{target}_predicted"]))
+        (rows[i]["row"], rows[i]["smiles"], target, rows[i][target], rows[i][f"{target}_predicted"])
         for _, i, target in worst
     ]  # fmt: skip
     text = "Look here for mistakes in the table, and for chemistry that the training part lacks."
     head = ("row", "molecule", "target", "measured", "predicted")
     return Section("Largest errors of the test part", text, head, table)
+
+
+def _errors(rows: Sequence[dict[str, str]], target: str) -> Floats:
+    """How far each prediction is off, of classes with names by the probability of the true one."""
+    classes = any(name.startswith(f"{target}_p_") for name in rows[0])
+    if not classes:
+        return np.abs(_numbers(rows, target) - _numbers(rows, f"{target}_predicted"))
+    return np.array([1 - float(row.get(f"{target}_p_{row[target]}") or "nan") for row in rows])
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

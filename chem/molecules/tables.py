@@ -24,7 +24,7 @@ from fieldgrad.chem.molecules.smiles import smiles_of_block
 from fieldgrad.engine.errors import DataError, FileError, require, suggest
 from fieldgrad.engine.files import atomic_write
 
-__all__ = ["CSVWriter", "Table", "column_index", "read_numbers", "write_csv"]
+__all__ = ["CSVWriter", "Table", "column_index", "is_number", "read_numbers", "write_csv"]
 
 Row = list[str]
 
@@ -291,6 +291,25 @@ def column_index(columns: Sequence[str], name: str, source: str) -> int:
     raise DataError(f"{source} has no column {name!r}{hint} Columns: {shown}.")
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text is a finite number.
+
+    Parameters
+    ----------
+    text : str
+        A cell.
+
+    Returns
+    -------
+    bool
+        True for what ``float`` reads, but not for infinities and NaN.
+    """
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def read_numbers(values: Sequence[str], column: str, source: str) -> NDArray[np.float64]:
     """Read a column of labels; empty cells are missing labels.
 
@@ -320,15 +339,12 @@ def read_numbers(values: Sequence[str], column: str, source: str) -> NDArray[np.
     for i, value in enumerate(values):
         if value.strip().lower() in MISSING:
             continue
-        try:
-            numbers[i] = float(value)
-        except ValueError:
-            numbers[i] = math.inf
-        if not math.isfinite(numbers[i]):
+        if not is_number(value):
             raise DataError(
                 f"{source}: column {column!r} has {value!r} in row {i + 1}; expected a number, or "
                 "an empty cell for a missing label.\nCorrect the cell, or name another column."
             )
+        numbers[i] = float(value)
     return numbers
 
 

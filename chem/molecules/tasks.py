@@ -7,11 +7,9 @@ Each task is a plain function; a recipe gives its keyword arguments, the command
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,23 +19,18 @@ from numpy.typing import NDArray
 from fieldgrad.chem.molecules.baselines import mean_predictions, random_forest_predictions
 from fieldgrad.chem.molecules.calibration import Calibration
 from fieldgrad.chem.molecules.descriptors import Descriptors
+from fieldgrad.chem.molecules.estimates import cells, likeliest
 from fieldgrad.chem.molecules.featurize import Featurizer, Molecules, cache_folder
+from fieldgrad.chem.molecules.fitting import fit_networks
+from fieldgrad.chem.molecules.labeled import LabeledTable, divide, read_labeled, summary
+from fieldgrad.chem.molecules.labels import Labels
+from fieldgrad.chem.molecules.learners import prepare_predictor
 from fieldgrad.chem.molecules.metrics import scores
 from fieldgrad.chem.molecules.predictor import Predictor
 from fieldgrad.chem.molecules.report import Evaluation, errors_by_scaffold, plot_all, plot_learning
-from fieldgrad.chem.molecules.splits import (
-    Split,
-    column_split,
-    fold_split,
-    group_numbers,
-    kmeans_split,
-    random_split,
-    scaffold_split,
-    straddling,
-)
-from fieldgrad.chem.molecules.tables import CSVWriter, Table, read_numbers, write_csv
-from fieldgrad.engine.errors import DataError, RecipeError
-from fieldgrad.engine.files import atomic_write
+from fieldgrad.chem.molecules.splits import Split
+from fieldgrad.chem.molecules.tables import CSVWriter, write_csv
+from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.nn.module import Module
 from fieldgrad.engine.train.folds import Fold
 
@@ -48,20 +41,8 @@ log = logging.getLogger("fieldgrad.chem")
 Floats = NDArray[np.float64]
 
 # More molecules than this, and the random forest gets fingerprints instead of RDKit's descriptors,
-# which take 5 to 10 ms for each, and a third of the trees.
-_MANY, _TREES, _FEW_TREES = 5000, 300, 100
-
-
-@dataclass(frozen=True)
-class _Data:
-    """A labeled table: molecules that could be read, and their labels."""
-
-    path: Path
-    n_rows: int
-    molecules: Molecules
-    labels: Floats
-    split_column: list[str]
-    sha256: str
+# which take 5 to 10 ms for each.
+_MANY = 5000
 
 
 def train_properties(
@@ -104,7 +85,8 @@ def train_properties(
     smiles_column : str, default "smiles"
         Column with the SMILES.
     task_type : {"auto", "regression", "classification"}, default "auto"
-        What the labels are; auto takes labels that are all 0 or 1 for classes.
+        What the labels are; auto takes labels that are all 0 or 1, or words, for classes, and
+        classification takes whole numbers for classes too.
     split : {"random", "scaffold", "kmeans"}, default "random"
         How to divide the molecules; copies of one molecule always stay together.
     split_column : str, optional
@@ -122,7 +104,7 @@ def train_properties(
     variance : bool, default False
         Let the network predict a variance for each number.
     class_weights : bool, default False
-        Let the positive and the negative labels of a task count as much as each other.
+        Let the classes of a task count as much as each other, however frequent they are.
     epochs : int, default 50
         How often each training molecule is seen.
     batch_size : int, default 32
@@ -156,8 +138,6 @@ def train_properties(
     DataError
         If a column is missing, a label is no number, or too few molecules are left.
     """
-    if descriptors == "none" and model == "fingerprint_mlp":
-        descriptors = "morgan"
     predictor = Predictor(
         model=model,
         descriptors=descriptors,
@@ -170,36 +150,24 @@ def train_properties(
         lr=lr,
         seed=seed,
     )
-    predictor.targets = _names(targets)
-    table = Table(data)
     kinds = {*predictor.kinds(), *(("morgan",) if split == "kmeans" else ())}
     folder = cache_folder() if cache else None
     with Featurizer(descriptors=kinds, identity=True, n_workers=n_workers, cache=folder) as read:
-        found = _read(table, smiles_column, predictor.targets, split_column, read)
+        found = read_labeled(
+            data, read, smiles_column=smiles_column, targets=targets, task=task_type,
+            split_column=split_column,
+        )  # fmt: skip
     molecules = found.molecules
-    groups = group_numbers(molecules.canonical)
-    if fold:
-        kept = group_numbers(molecules.scaffolds) if split == "scaffold" else groups
-        divided = fold_split(kept, fold, seed=seed)
-    else:
-        divided = _divide(found, groups, split, split_column, split_file, fractions, seed)
-    divided.of(molecules.rows).save(run_dir / "split.json")
-    _write_problems(molecules, run_dir)
-    summary = _summary(found, groups, divided, predictor.targets)
-    _record(found, groups, predictor.targets, run_dir / "data.json")
-    log.info("%s", summary[0])
+    divided = divide(
+        found, split=split, split_column=split_column, split_file=split_file, fractions=fractions,
+        seed=seed, fold=fold,
+    )  # fmt: skip
+    said = summary(found, divided)
+    log.info("%s", said[0])
     recipe = run_dir / "recipe.toml"
     notes = {"recipe": recipe.read_text(encoding="utf-8")} if recipe.exists() else {}
-    predictor.about = notes | {
-        "data": table.path.name,
-        "sha256": found.sha256,
-        "smiles_column": smiles_column,
-        "test rows": json.dumps(molecules.rows[divided.test].tolist()),
-    }
-    predictor.fit_molecules(
-        molecules, found.labels, divided.train, divided.val, run_dir=run_dir, resume=resume,
-        notes=notes,
-    )  # fmt: skip
+    training = prepare_predictor(predictor, found, divided, smiles_column, run_dir, notes)
+    fit_networks(predictor, training, run_dir=run_dir, resume=resume, notes=notes)
     predictor.save(run_dir / "model.safetensors")
     write_csv(
         run_dir / "history.csv",
@@ -208,7 +176,7 @@ def train_properties(
     plot_learning(predictor.history, run_dir / "learning.png")
     lines = [
         "",
-        *summary,
+        *said,
         f"Trained {sum(n.n_parameters() for n in predictor.networks):,} weights for {epochs} "
         f"epochs ({sum(rows[-1]['seconds'] for rows in predictor.history):.0f} s).",
     ]
@@ -216,13 +184,11 @@ def train_properties(
         kind = _forest_kind(baseline, len(molecules))
         forest = None
         if kind != "none":
-            rest = np.flatnonzero(np.isfinite(found.labels[divided.train]).any(axis=1))
-            train = divided.train[rest]
-            x, x_test = _describe(table, found, kind, (train, divided.test), folder, n_workers)
+            parts = (training.train, divided.test)
+            x, x_test = _describe(molecules, kind, parts, folder, n_workers)
             log.info("random forest on %s", kind)
-            n_trees = _FEW_TREES if len(molecules) > _MANY else _TREES
             forest = random_forest_predictions(
-                x, found.labels[train], x_test, predictor.task, n_trees=n_trees, seed=seed
+                x, found.labels.take(training.train), x_test, seed=seed
             )
         lines += _test(predictor, found, divided, forest, kind, run_dir)
     if fold:
@@ -268,10 +234,12 @@ def evaluate_properties(
         If a column is missing, no molecule is left, or the table is that of the training and
         nothing was held back.
     """
-    table = Table(data)
     column = smiles_column or predictor.about.get("smiles_column", "smiles")
     with Featurizer(descriptors=predictor.kinds(), identity=True) as read:
-        found = _read(table, column, predictor.targets, "", read)
+        found = read_labeled(
+            data, read, smiles_column=column, targets=predictor.targets, task=predictor.task,
+            classes=predictor.classes,
+        )  # fmt: skip
     rows = np.arange(len(found.molecules))
     if found.sha256 == predictor.about.get("sha256") and not all_rows:
         held_back = json.loads(predictor.about["test rows"])
@@ -287,85 +255,21 @@ def evaluate_properties(
     return results
 
 
-# ---- reading and dividing
-
-
-def _names(targets: Sequence[str]) -> list[str]:
-    names = list(targets)
-    if not names or len(set(names)) < len(names):
-        raise RecipeError(
-            f"targets = {names}; expected the names of the columns to predict, each once."
-        )
-    return names
-
-
-def _read(
-    table: Table, smiles_column: str, targets: Sequence[str], split_column: str, read: Featurizer
-) -> _Data:
-    """Read the columns that matter, and the molecules."""
-    wanted = [table.index(name) for name in (smiles_column, *targets)]
-    wanted += [table.index(split_column)] if split_column else []
-    cells = list(zip(*([row[i] for i in wanted] for row in table.rows()), strict=True))
-    if not cells:
-        raise DataError(f"{table.path} has a header, but no rows. Check how it was written.")
-    labels = [
-        read_numbers(column, name, str(table.path))
-        for column, name in zip(cells[1 : 1 + len(targets)], targets, strict=True)
-    ]
-    molecules = read(cells[0])
-    if not len(molecules):
-        first = molecules.problems[0]
-        raise DataError(
-            f"{table.path}: no molecule in column {smiles_column!r} can be read; row "
-            f"{first.row + 1} is {first.smiles!r}: {first.reason}.\n"
-            "Name the column with SMILES in it: --smiles-column."
-        )
-    every = np.stack(labels, axis=1)[molecules.rows]
-    for name, column in zip(targets, every.T, strict=True):
-        if not np.isfinite(column).any():
-            raise DataError(f"{table.path}: column {name!r} has no label. Name another column.")
-    digest = hashlib.sha256(table.path.read_bytes()).hexdigest()
-    words = list(cells[-1]) if split_column else []
-    return _Data(table.path, len(cells[0]), molecules, every, words, digest)
-
-
-def _divide(
-    found: _Data,
-    groups: NDArray[np.int64],
-    split: str,
-    split_column: str,
-    split_file: str,
-    fractions: Sequence[float],
-    seed: int,
-) -> Split:
-    """Give the positions of the molecules of each part."""
-    molecules = found.molecules
-    if split_column and split_file:
-        raise RecipeError("split_column and split_file are both set. Set one of them.")
-    if split_column:
-        return column_split(found.split_column, split_column).within(molecules.rows)
-    if split_file:
-        return Split.load(split_file, found.n_rows).within(molecules.rows)
-    if split == "scaffold":
-        return scaffold_split(molecules.scaffolds, groups, fractions, seed=seed)
-    if split == "kmeans":
-        return kmeans_split(molecules.descriptors["morgan"], groups, fractions, seed=seed)
-    return random_split(groups, fractions, seed=seed)
-
-
 def _describe(
-    table: Table,
-    found: _Data,
+    molecules: Molecules,
     kind: str,
     parts: Sequence[NDArray[np.int64]],
     cache: Path | None,
     n_workers: int | None,
 ) -> list[NDArray[Any]]:
     """Give descriptors for the random forest, computed now unless the network has them too."""
-    descriptors = found.molecules.descriptors.get(kind)
+    descriptors = molecules.descriptors.get(kind)
     if descriptors is None:
         with Featurizer(descriptors=[kind], n_workers=n_workers, cache=cache) as featurizer:
-            descriptors = featurizer(found.molecules.canonical).descriptors[kind]
+            again = featurizer(molecules.canonical)
+        # RDKit reads what it has written, but for rare cages and complexes: these get zeros.
+        descriptors = np.zeros((len(molecules), again.descriptors[kind].shape[1]))
+        descriptors[again.rows] = again.descriptors[kind]
     return [descriptors[part] for part in parts]
 
 
@@ -375,62 +279,9 @@ def _forest_kind(baseline: str, n_molecules: int) -> str:
     return "rdkit2d" if n_molecules <= _MANY else "morgan"
 
 
-# ---- what is written
-
-
-def _write_problems(molecules: Molecules, run_dir: Path) -> None:
-    if molecules.problems:
-        with CSVWriter(run_dir / "problems.csv", ["row", "smiles", "reason"]) as file:
-            file.write((p.row + 1, p.smiles, p.reason) for p in molecules.problems)
-
-
-def _record(found: _Data, groups: NDArray[np.int64], targets: Sequence[str], path: Path) -> None:
-    """Write what was read; continued, a run must keep its data."""
-    labels = {
-        f"labels of {name}": f"{len(y)}, {y.min():.4g} to {y.max():.4g}, mean {y.mean():.4g}"
-        for name, column in zip(targets, found.labels.T, strict=True)
-        for y in [column[np.isfinite(column)]]
-    }
-    record: dict[str, Any] = {"file": found.path.name, "sha256": found.sha256}
-    record |= {"rows": found.n_rows, "molecules": len(found.molecules)}
-    record |= {"copies of other rows": len(groups) - len(np.unique(groups)), **labels}
-    if path.exists() and json.loads(path.read_text(encoding="utf-8"))["sha256"] != found.sha256:
-        raise DataError(
-            f"{found.path} has changed since the run in {path.parent} began ({path.name} has "
-            "another checksum).\nRestore the table, or start a new run in another folder (--out)."
-        )
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _summary(
-    found: _Data, groups: NDArray[np.int64], split: Split, targets: Sequence[str]
-) -> list[str]:
-    """Say what was read and how it is divided."""
-    molecules, problems = found.molecules, found.molecules.problems
-    sizes = ", ".join(f"{len(part)} {name}" for name, part in split.parts().items())
-    lines = [f"{found.path.name}: {found.n_rows} rows, {len(molecules)} molecules ({sizes})."]
-    if problems:
-        lines.append(f"{len(problems)} rows left out (problems.csv):")
-        lines += [f"  row {p.row + 1}: {p.smiles[:60]!r}: {p.reason}" for p in problems[:10]]
-    n_copies = len(groups) - len(np.unique(groups))
-    if n_copies:
-        lines.append(f"{n_copies} rows repeat a molecule of another row.")
-    n_apart = straddling(split, groups)
-    if n_apart:
-        lines.append(
-            f"Careful: {n_apart} molecules are in more than one part of this split, so the test "
-            "knows some of the training."
-        )
-    missing = 1 - np.isfinite(found.labels).mean()
-    if missing:
-        lines.append(f"{100 * missing:.1f} % of the labels of {len(targets)} targets are missing.")
-    return lines
-
-
 def _evaluate(
     predictor: Predictor,
-    found: _Data,
+    found: LabeledTable,
     rows: NDArray[np.int64],
     out: Path,
     forest: Floats | None = None,
@@ -438,16 +289,15 @@ def _evaluate(
     """Predict some of the molecules, and write predictions and what follows from them."""
     part = found.molecules.take(rows)
     estimates = predictor.estimate(part, len(part))
-    labels = found.labels[rows]
-    results = scores(labels, estimates.values, predictor.targets, predictor.task)
+    labels = found.labels.take(rows)
+    results = _scores(predictor, labels, estimates.values)
     known = predictor.calibration if isinstance(predictor.calibration, Calibration) else None
     own = None if known is None or estimates.std is None else estimates.std / known.scale
-    evaluation = Evaluation(
-        predictor.targets, predictor.task, labels, estimates.values, own, known, part.scaffolds
-    )
+    evaluation = Evaluation(predictor.targets, labels, estimates.values, own, known, part.scaffolds)
     columns = estimates.columns(predictor.targets)
     if forest is not None:
-        columns |= {f"{name}_forest": forest[:, i] for i, name in enumerate(predictor.targets)}
+        theirs = likeliest(forest, predictor.classes) if predictor.classes else forest
+        columns |= {f"{name}_forest": theirs[:, i] for i, name in enumerate(predictor.targets)}
     header = ["row", "smiles", *predictor.targets, *columns, "note"]
     with CSVWriter(out / "predictions.csv", header) as file:
         numbered = found.molecules.rows[rows] + 1
@@ -456,8 +306,8 @@ def _evaluate(
             for row, smiles, truth, numbers, note in zip(
                 numbered.tolist(),
                 part.canonical,
-                _cells(labels),
-                _cells(np.stack([*columns.values()], 1)),
+                labels.texts(),
+                cells(columns),
                 estimates.notes,
                 strict=True,
             )
@@ -468,14 +318,13 @@ def _evaluate(
     return evaluation, results
 
 
-def _cells(numbers: Floats) -> list[list[Any]]:
-    """Numbers for a CSV file: seven digits, and nothing for NaN."""
-    return [["" if n != n else f"{n:.7g}" for n in row] for row in numbers.tolist()]
+def _scores(predictor: Predictor, labels: Labels, values: Floats) -> list[dict[str, Any]]:
+    return scores(labels.values, values, predictor.targets, labels.task, labels.classes)
 
 
 def _test(
     predictor: Predictor,
-    found: _Data,
+    found: LabeledTable,
     split: Split,
     forest: Floats | None,
     kind: str,
@@ -485,10 +334,9 @@ def _test(
     evaluation, results = _evaluate(predictor, found, split.test, run_dir, forest)
     named = {"network": results}
     if forest is not None:
-        own = scores(evaluation.labels, forest, predictor.targets, predictor.task)
-        named[f"random forest ({kind})"] = own
-    mean = mean_predictions(found.labels[split.train], len(split.test))
-    named["mean"] = scores(evaluation.labels, mean, predictor.targets, predictor.task)
+        named[f"random forest ({kind})"] = _scores(predictor, evaluation.labels, forest)
+    mean = mean_predictions(found.labels.take(split.train), len(split.test))
+    named["mean"] = _scores(predictor, evaluation.labels, mean)
     write_csv(
         run_dir / "metrics.csv",
         [{"model": name, **row} for name, rows in named.items() for row in rows],
@@ -499,7 +347,8 @@ def _test(
     if at_90:
         found_part = np.nanmean([row["coverage"] for row in at_90])
         lines.append(f"90 % intervals hold {100 * found_part:.0f} % of the test labels.")
-    lines.append(f"Look at {run_dir / ('parity.png' if at_90 else 'roc.png')} first.")
+    first = {"regression": "parity.png", "classification": "roc.png"}
+    lines.append(f"Look at {run_dir / first.get(predictor.task, 'confusion.png')} first.")
     return lines
 
 
@@ -521,14 +370,16 @@ def _score_table(named: dict[str, list[dict[str, Any]]]) -> list[str]:
     columns = [key for key in next(iter(named.values()))[0] if key not in ("target", "n")]
     columns = [key for key in columns if key != "n_positive"]
     width = max(len(name) for name in named) + 2
+    widths = [max(len(column) + 2, 10) for column in columns]
     targets = list(dict.fromkeys(row["target"] for row in next(iter(named.values()))))
     lines = []
     for target in [*targets, *(["mean of targets"] if len(targets) > 1 else [])]:
-        lines.append(f"  {target:<{width}}" + "".join(f"{column:>10}" for column in columns))
+        head = "".join(f"{column:>{w}}" for column, w in zip(columns, widths, strict=True))
+        lines.append(f"  {target:<{width}}{head}")
         for name, rows in named.items():
             own = [row for row in rows if row["target"] == target] or rows
             values = [np.array([row[column] for row in own], float) for column in columns]
-            texts = [f"{np.nanmean(v):10.4f}" if np.isfinite(v).any() else f"{'-':>10}"
-                     for v in values]  # fmt: skip
+            texts = [f"{np.nanmean(v):{w}.4f}" if np.isfinite(v).any() else f"{'-':>{w}}"
+                     for v, w in zip(values, widths, strict=True)]  # fmt: skip
             lines.append(f"    {name:<{width - 2}}" + "".join(texts))
     return lines

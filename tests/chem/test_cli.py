@@ -120,7 +120,7 @@ def test_given_splits_are_kept(table, tmp_path):
     ("arguments", "words"),
     [
         (("--targets", "my proprety"), ["'my proprety'", "did you mean 'my property'"]),
-        (("--targets", "id"), ["'id'", "row 1", "'m0'", "number"]),
+        (("--targets", "id"), ["'id'", "different values", "numbers"]),
         (("--targets", "my property", "--smiles-column", "id"), ["no molecule", "'m0'"]),
         (("--targets", "my property", "--split", "scafold"), ["did you mean 'scaffold'"]),
         (("--targets", "my property", "--split-file", "nowhere.json"), ["nowhere.json"]),
@@ -131,7 +131,7 @@ def test_mistakes_are_told_before_training(table, tmp_path, arguments, words):
     out = tmp_path / "run"
     arguments = ("--smiles-column", "structure", *arguments)
     assert refused(chem("train", table, *arguments, "-o", out), *words)
-    assert not (out / "model.safetensors").exists()
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("content", ["", "smiles,y\n"])
@@ -139,6 +139,7 @@ def test_empty_tables_are_refused(tmp_path, content):
     (tmp_path / "a.csv").write_text(content)
     result = chem("train", tmp_path / "a.csv", "--targets", "y", "-o", tmp_path / "run")
     assert refused(result, "a.csv")
+    assert not (tmp_path / "run").exists()
 
 
 def test_predict_keeps_every_row_and_column(model, tmp_path):
@@ -207,3 +208,55 @@ def test_interpret_draws_molecules(model, tmp_path):
     assert (tmp_path / "i" / "molecule-2.svg").read_text().startswith("<?xml")
     assert len(read(tmp_path / "i" / "contributions.csv")) == 10
     assert refused(chem("interpret", "C1CC", "-m", model, "-o", tmp_path / "i"), "'C1CC'")
+
+
+def test_several_classes_from_table_to_report(tmp_path, smiles):
+    table, out = tmp_path / "kinds.csv", tmp_path / "run"
+    names = ["acid" if "C(=O)O" in s else "amine" if "N" in s else "other" for s in smiles]
+    rows = "".join(f"{s},{name}\n" for s, name in zip(smiles, names, strict=True))
+    table.write_text("smiles,kind\n" + rows)
+    result = chem("train", table, "--targets", "kind", "-o", out, *FAST)
+    assert result.exit_code == 0, result.output
+    assert "balanced_accuracy" in result.output
+    assert (out / "confusion.png").exists()
+    assert set(read(out / "predictions.csv")[0]) >= {"kind_predicted", "kind_p_acid", "kind_forest"}
+    predicted = chem("predict", table, "-m", out / "model.safetensors", "-o", tmp_path / "new.csv")
+    assert predicted.exit_code == 0, predicted.output
+    assert {row["kind_predicted"] for row in read(tmp_path / "new.csv")} <= set(names)
+    assert chem("evaluate", table, "-m", out / "model.safetensors").exit_code == 0
+    report = CliRunner().invoke(app, ["report", str(out)])
+    assert report.exit_code == 0, report.output
+    page = (out / "report.html").read_text()
+    assert " of amine" in page
+    assert "Confusion" in page
+
+
+def test_report_has_scores_with_intervals(table, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("--smiles-column", "structure", "--targets", "my property,is polar")
+    assert chem("train", table, *arguments, "-o", out, *FAST).exit_code == 0
+    assert CliRunner().invoke(app, ["report", str(out)]).exit_code == 0
+    page = (out / "report.html").read_text()
+    words = ("Scores on the test part", " to ", "C1CC: this is no SMILES", "How sure", "scaffold")
+    for text in (*words, "Largest errors", "random forest", "validation"):
+        assert text in page, text
+    assert (out / "pictures" / "validation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_learner_of_one_line_trains_and_saves(table, tmp_path):
+    from fieldgrad import chem as room
+
+    model, target = tmp_path / "m.safetensors", "my property"
+    learner = room.predictor(
+        table, target, smiles_column="structure", batch_size=16, run_dir=tmp_path / "run"
+    )
+    assert 1e-6 < learner.lr_find(n_steps=20).suggestion < 1
+    learner.fit_one_cycle("2 epochs", 3e-3)
+    learner.save(model)
+    assert learner.history[-1]["epoch"] == 2
+    assert np.isfinite(room.Predictor.load(model).predict(["CCO"])).all()
+    result = chem("evaluate", table, "-m", model, "-o", tmp_path / "scores")
+    assert result.exit_code == 0, result.output
+    n_test = len(json.loads((tmp_path / "run" / "split.json").read_text())["test"])
+    assert len(read(tmp_path / "scores" / "predictions.csv")) == n_test
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "run")]).exit_code == 0

@@ -19,7 +19,8 @@ pytest.importorskip("ase", reason="needs the extra chem")
 
 from fieldgrad.chem.molecules.dmpnn import DMPNN
 from fieldgrad.chem.molecules.featurize import Featurizer
-from fieldgrad.chem.molecules.fitting import Inputs, task_loss
+from fieldgrad.chem.molecules.fitting import Inputs
+from fieldgrad.chem.molecules.losses import squared_error
 from fieldgrad.chem.molecules.smiles import read_smiles, scaffold
 
 
@@ -41,7 +42,7 @@ def make(smiles, labels):
         data = partial(Loader, collate=gather)
         return Learner(
             network,
-            task_loss("regression", variance=False),
+            squared_error,
             Adam(network.parameters(), lr=5e-3),
             data(train.tolist(), 16, shuffle=True, seed=seed),
             data(valid.tolist(), 64),

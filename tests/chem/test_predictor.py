@@ -11,6 +11,7 @@ from fieldgrad.chem.molecules.calibration import Calibration, PlattScaling, cove
 from fieldgrad.chem.molecules.dmpnn import DMPNN
 from fieldgrad.chem.molecules.featurize import featurize
 from fieldgrad.chem.molecules.interpret import atom_contributions, draw_contributions
+from fieldgrad.chem.molecules.labels import Labels
 from fieldgrad.chem.molecules.metrics import average_precision, roc_auc, scores
 from fieldgrad.chem.molecules.predictor import Predictor
 from fieldgrad.engine import checkpoint
@@ -163,7 +164,7 @@ def test_seed_repeats_a_training(smiles, labels):
         ({"epochs": 0}, [], [], RecipeError, "epochs is 0"),
         ({}, ["C", "CC"], [1.0], DataError, "2 SMILES, but 1 rows"),
         ({}, ["C", "CC"], [1.0, 2.0], DataError, "at least 5"),
-        ({"task": "classification"}, ["C", "CC", "N", "O", "F"], range(5), DataError, "0 and 1"),
+        ({"task": "classification"}, ["C", "CC", "N", "O"], [0.5, 1, 0, 1], DataError, "0 and 1"),
         ({}, "CCO", [1.0], DataError, "list of SMILES"),
     ],
 )  # fmt: skip
@@ -292,8 +293,10 @@ def test_baselines_beat_nothing_but_work(smiles, labels):
     x[0, :5] = np.nan
     y = np.stack([labels, (labels > 0).astype(float)], axis=1)
     y[2] = np.nan
-    found = random_forest_predictions(x[:100], y[:100], x[100:], "regression", n_trees=20)
-    mean = mean_predictions(y[:100], 50)
+    train = Labels(y[:100], "regression")
+    found = random_forest_predictions(x[:100], train, x[100:], n_trees=20)
+    mean = mean_predictions(train, 50)
     assert np.abs(found - y[100:]).mean() < np.abs(mean - y[100:]).mean()
-    classes = random_forest_predictions(x[:100], y[:100, 1:], x[100:], "classification", n_trees=20)
+    train = Labels(y[:100, 1:], "classification")
+    classes = random_forest_predictions(x[:100], train, x[100:], n_trees=20)
     assert roc_auc(y[100:, 1], classes[:, 0]) > 0.9
