@@ -11,11 +11,15 @@ where the paper has sin(n π d / cutoff) / d.
 
 from __future__ import annotations
 
-from fieldgrad.chem.potentials.radial import GaussianBasis, cosine_cutoff, lengths
+from collections.abc import Sequence
+
+from fieldgrad.chem.potentials.forcefield import AtomModel
+from fieldgrad.chem.potentials.radial import Curve, GaussianBasis, cosine_cutoff
 from fieldgrad.chem.potentials.schnet import AtomEnergy, dense
 from fieldgrad.engine import (
     Tensor,
     concat,
+    linear,
     nn,
     pair_sum,
     silu,
@@ -91,7 +95,7 @@ class Mixing(nn.Module):
         return q, mu + x[:, None, n : 2 * n] * u
 
 
-class PaiNN(nn.Module):
+class PaiNN(AtomModel):
     """Energies of atoms from elements and relative positions; invariant under rotation.
 
     Parameters
@@ -126,41 +130,28 @@ class PaiNN(nn.Module):
         self.n_features = n_features
         self.embedding = nn.Embedding(max_number + 1, n_features)
         self.basis = GaussianBasis(n_basis, cutoff)
-        self.filters = nn.ModuleList(dense(n_basis, 3 * n_features) for _ in range(n_interactions))
+        self.filter_layers = nn.ModuleList(
+            dense(n_basis, 3 * n_features) for _ in range(n_interactions)
+        )
         self.messages = nn.ModuleList(Message(n_features) for _ in range(n_interactions))
         self.mixings = nn.ModuleList(Mixing(n_features) for _ in range(n_interactions))
         self.head = AtomEnergy(n_features)
 
-    def features(self, numbers: Tensor, pairs: Tensor, vectors: Tensor) -> Tensor:
-        """Describe each atom in its surroundings.
+    def filters(self, distances: Tensor) -> list[Curve]:
+        """Make the filters of all exchanges; as `AtomModel.filters`."""
+        basis, envelope = self.basis(distances), cosine_cutoff(distances, self.cutoff)
+        return [
+            Curve(layer(basis.values), linear(basis.slopes, layer.weight)) * envelope
+            for layer in self.filter_layers
+        ]
 
-        Parameters
-        ----------
-        numbers : Tensor of int, shape (n_atoms,)
-            Atomic numbers.
-        pairs : Tensor of int, shape (2, n_pairs)
-            Atoms nearer than the cutoff, each pair once.
-        vectors : Tensor, shape (n_pairs, 3)
-            From the first to the second atom of each pair, Å.
-
-        Returns
-        -------
-        Tensor
-            Shape (n_atoms, n_features): the scalars.
-        """
-        d = lengths(vectors)
-        basis, envelope = self.basis(d), cosine_cutoff(d, self.cutoff)
-        # From the second atom to the first, to which the message goes: the sign is a convention.
-        directions = vectors / d
+    def features(
+        self, numbers: Tensor, pairs: Tensor, filters: Sequence[Tensor], directions: Tensor
+    ) -> Tensor:
+        """Describe each atom in its surroundings by its scalars; as `AtomModel.features`."""
         q = self.embedding(numbers)
         mu = zeros((q.shape[0], 3, self.n_features), dtype=q.dtype)
-        for make_filter, message, mixing in zip(
-            self.filters, self.messages, self.mixings, strict=True
-        ):
-            q, mu = message(q, mu, make_filter(basis) * envelope, directions, pairs)
+        for message, mixing, w in zip(self.messages, self.mixings, filters, strict=True):
+            q, mu = message(q, mu, w, directions, pairs)
             q, mu = mixing(q, mu)
         return q
-
-    def forward(self, numbers: Tensor, pairs: Tensor, vectors: Tensor) -> Tensor:
-        """Energies (n_atoms,) of atoms, eV; parameters as for `features`."""
-        return self.head(self.features(numbers, pairs, vectors))

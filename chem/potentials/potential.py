@@ -259,7 +259,7 @@ class Potential:
         """
         network: Any = self.networks[0]
         with no_grad():
-            found = network.features(graph.numbers, graph.pairs, graph.vectors)
+            found = network.describe(graph.numbers, graph.pairs, graph.vectors)
         return np.asarray(found.numpy(), np.float64)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -14,9 +14,11 @@ papers': those have 64 features, Gaussians up to 30 Å and no cutoff function.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from fieldgrad.chem.potentials.radial import GaussianBasis, cosine_cutoff, lengths
-from fieldgrad.engine import Tensor, nn, pair_sum, reshape, silu, softplus
+from fieldgrad.chem.potentials.forcefield import AtomModel
+from fieldgrad.chem.potentials.radial import Curve, GaussianBasis, cosine_cutoff
+from fieldgrad.engine import Tensor, linear, nn, pair_sum, reshape, sigmoid, silu, softplus
 from fieldgrad.engine.nn.init import xavier_uniform
 
 __all__ = ["AtomEnergy", "Interaction", "SchNet", "dense", "shifted_softplus"]
@@ -79,10 +81,29 @@ class Interaction(nn.Module):
         self.update_in = dense(n_features, n_features)
         self.update_out = dense(n_features, n_features)
 
-    def forward(self, x: Tensor, basis: Tensor, envelope: Tensor, pairs: Tensor) -> Tensor:
-        """Atoms (n_atoms, n_features), distances (n_pairs, n_basis), (n_pairs, 1) to atoms."""
+    def filter(self, basis: Curve) -> Curve:
+        """Make the filter (n_pairs, n_features) from functions (n_pairs, n_basis) of distances.
+
+        Parameters
+        ----------
+        basis : Curve
+            The functions.
+
+        Returns
+        -------
+        Curve
+            The filter without the cutoff function.
+        """
+        hidden = self.filter_in(basis.values)
+        # The slope of the shifted softplus is the sigmoid.
+        slopes = sigmoid(hidden) * linear(basis.slopes, self.filter_in.weight)
+        return Curve(
+            self.filter_out(shifted_softplus(hidden)), linear(slopes, self.filter_out.weight)
+        )
+
+    def forward(self, x: Tensor, w: Tensor, pairs: Tensor) -> Tensor:
+        """Atoms (n_atoms, n_features) to the same, by filters (n_pairs, n_features)."""
         # The filter depends on the distance alone: one serves both directions of a pair.
-        w = self.filter_out(shifted_softplus(self.filter_in(basis))) * envelope
         v = pair_sum(self.to_message(x), w, pairs)  # (n_atoms, n_features)
         return x + self.update_out(shifted_softplus(self.update_in(v)))
 
@@ -106,7 +127,7 @@ class AtomEnergy(nn.Module):
         return reshape(self.out(silu(self.hidden(x))), (x.shape[0],))
 
 
-class SchNet(nn.Module):
+class SchNet(AtomModel):
     """Energies of atoms from elements and distances; invariant under rotation and reflection.
 
     Parameters
@@ -151,30 +172,16 @@ class SchNet(nn.Module):
         )
         self.head = AtomEnergy(n_features)
 
-    def features(self, numbers: Tensor, pairs: Tensor, vectors: Tensor) -> Tensor:
-        """Describe each atom in its surroundings.
+    def filters(self, distances: Tensor) -> list[Curve]:
+        """Make the filters of all exchanges; as `AtomModel.filters`."""
+        basis, envelope = self.basis(distances), cosine_cutoff(distances, self.cutoff)
+        return [interaction.filter(basis) * envelope for interaction in self.interactions]
 
-        Parameters
-        ----------
-        numbers : Tensor of int, shape (n_atoms,)
-            Atomic numbers.
-        pairs : Tensor of int, shape (2, n_pairs)
-            Atoms nearer than the cutoff, each pair once.
-        vectors : Tensor, shape (n_pairs, 3)
-            From the first to the second atom of each pair, Å.
-
-        Returns
-        -------
-        Tensor
-            Shape (n_atoms, n_features).
-        """
-        d = lengths(vectors)
-        basis, envelope = self.basis(d), cosine_cutoff(d, self.cutoff)
+    def features(
+        self, numbers: Tensor, pairs: Tensor, filters: Sequence[Tensor], directions: Tensor
+    ) -> Tensor:
+        """Describe each atom in its surroundings; as `AtomModel.features`."""
         x = self.embedding(numbers)
-        for interaction in self.interactions:
-            x = interaction(x, basis, envelope, pairs)
+        for interaction, w in zip(self.interactions, filters, strict=True):
+            x = interaction(x, w, pairs)
         return x
-
-    def forward(self, numbers: Tensor, pairs: Tensor, vectors: Tensor) -> Tensor:
-        """Energies (n_atoms,) of atoms, eV; parameters as for `features`."""
-        return self.head(self.features(numbers, pairs, vectors))
