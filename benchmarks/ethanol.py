@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import fieldgrad.engine as fg
 from benchmarks.runner import Row
 from fieldgrad.chem.potentials.evaluation import compare
@@ -23,7 +21,7 @@ from fieldgrad.chem.potentials.graphs import PairData
 from fieldgrad.chem.potentials.io import read_structures
 from fieldgrad.chem.potentials.potential import MODELS, Potential
 from fieldgrad.chem.potentials.references import fit_references
-from fieldgrad.chem.potentials.training import fit_network
+from fieldgrad.chem.potentials.training import Prepared, new_potential, potential_learner
 from fieldgrad.engine.train.schedules import cosine
 
 FOLDER = Path(os.environ.get("FIELDGRAD_DATA", "no data")) / "chem" / "md"
@@ -42,19 +40,21 @@ def train(model: str, settings: dict[str, Any], epochs: int, folder: Path) -> tu
     structures = read_structures(FOLDER / "ethanol_rmd17_train.extxyz")
     parts = structures[:950], structures[950:]
     references = fit_references(parts[0])
+    pairs = (PairData(p, settings["cutoff"], references.of_structures(p)) for p in parts)
+    data = Prepared(*pairs, structures[:0], references, structures.digest())
     fg.manual_seed(0)
-    network = MODELS[model](**settings)
-    learner = fit_network(
-        network,
-        *(PairData(p, settings["cutoff"], references.of_structures(p)) for p in parts),
-        budget=f"{epochs} epochs",
+    potential = new_potential([MODELS[model](**settings)], settings, data, stress=False)
+    learner = potential_learner(
+        potential,
+        0,
+        data,
         run_dir=folder / f"{model}-{epochs}",
         optimizer=partial(fg.optim.AdamW, lr=1e-3, weight_decay=0.0),
         loss=ForceLoss(0.01, 0.99),
         schedule=cosine,
     )
-    elements = np.unique(structures.numbers).tolist()
-    return Potential([network], model, settings, references, elements), learner
+    learner.fit(f"{epochs} epochs")
+    return potential, learner
 
 
 def rows(threads: int, seconds: float) -> Iterator[Row]:

@@ -15,6 +15,7 @@ from .potentials.dynamics import relax as relax
 from .potentials.dynamics import simulate as simulate
 from .potentials.io import read_structures as read_structures
 from .potentials.io import write_structures as write_structures
+from .potentials.learners import potential as potential
 from .potentials.neighbors import NeighborList as NeighborList
 from .potentials.neighbors import find_pairs as find_pairs
 from .potentials.painn import PaiNN as PaiNN

@@ -72,14 +72,13 @@ def train_potential(
 ) -> None:
     """Train a potential on structures with energies and forces."""
     from fieldgrad.chem.potentials.io import Keys, Units, read_structures
+    from fieldgrad.chem.potentials.learners import usual_settings
 
     # Before anything is written.
     units = Units(energy_unit, length_unit, force_unit, stress_unit)
     for path in (data,) if test is None else (data, test):
         read_structures(path, keys=Keys(energy_key, force_key, stress_key), units=units)
-    network: dict[str, Any] = {"name": model, "n_features": features, "cutoff": cutoff}
-    if model == "schnet":
-        network |= {"n_interactions": 3, "n_basis": 25}
+    network = {"name": model, **usual_settings(model), "n_features": features, "cutoff": cutoff}
     settings: dict[str, Any] = {
         "data": str(data.resolve()),  # the run can be continued from any folder
         **({} if test is None else {"test": str(test.resolve())}),

@@ -7,10 +7,11 @@ Read `structures.py` first: `Structures` are atoms and what was computed for the
     references    energies of atoms, subtracted in float64
     neighbors     pairs within a cutoff, in any cell (_neighbors.pyx: the search)
     graphs        Structures → batches of atoms and pairs
-    radial        functions of a distance
+    radial        functions of a distance, with their slopes
+    forcefield    what a network must offer; its derivatives: forces and stresses; the loss
     schnet painn  networks: batches → energies of atoms
-    forcefield    their derivatives: forces and stresses; the loss
     domain        what training looked like: when a potential extrapolates
     potential     Potential: networks with all that is needed to use them; model files
+    learners      the learner that trains a potential, in one line
     calculator    a potential as ASE uses it
 """

@@ -13,6 +13,8 @@ from fieldgrad.chem.potentials.structures import Structures, symbols_of
 
 __all__ = ["Errors", "compare"]
 
+N_RESAMPLED = 1000
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -28,6 +30,8 @@ class Errors:
         How many numbers were compared.
     mae : float
         Mean absolute error.
+    low, high : float
+        Its 95 % interval, from resampling whole structures; NaN for a single one.
     rmse : float
         Root of the mean squared error.
     baseline_mae : float
@@ -38,8 +42,15 @@ class Errors:
     unit: str
     n: int
     mae: float
+    low: float
+    high: float
     rmse: float
     baseline_mae: float
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return "n/a" if np.isnan(self.low) else f"{self.low:.4g} to {self.high:.4g}"
 
     def row(self) -> dict[str, Any]:
         """Give it as a row of a table.
@@ -76,40 +87,53 @@ def compare(truth: Structures, prediction: Prediction) -> list[Errors]:
         counts, _ = truth[energy].compositions()
         fit = counts @ np.linalg.lstsq(counts, wanted, rcond=None)[0]
         errors += [
-            _errors("energy", "meV", wanted, got, fit),
-            _errors("energy of an atom", "meV", wanted / sizes, got / sizes, fit / sizes),
+            _errors("energy", "meV", got - wanted, fit - wanted),
+            _errors("energy of an atom", "meV", (got - wanted) / sizes, (fit - wanted) / sizes),
         ]
     forces = np.isfinite(truth.forces).all(axis=1)
     if forces.any():
-        zero = np.zeros_like(truth.forces)
-        errors.append(_errors("forces", "meV/Å", truth.forces, found.forces, zero, forces))
-        for number in np.unique(truth.numbers[forces]):
-            own = forces & (truth.numbers == number)
-            name = f"forces on {symbols_of([number])[0]}"
-            errors.append(_errors(name, "meV/Å", truth.forces, found.forces, zero, own))
+        numbers = np.unique(truth.numbers[forces])
+        of_element = [(f" on {symbols_of([k])[0]}", forces & (truth.numbers == k)) for k in numbers]
+        errors += [
+            _errors(
+                f"forces{name}", "meV/Å", (found.forces - truth.forces)[own], -truth.forces[own],
+                truth.structure_ids[own],
+            )
+            for name, own in [("", forces), *of_element]
+        ]  # fmt: skip
     stress = truth.has("stresses") & found.has("stresses")
     if stress.any():
         wanted = truth.stresses[stress]
-        mean = np.broadcast_to(wanted.mean(axis=0), wanted.shape)
-        errors.append(_errors("stress", "meV/Å³", wanted, found.stresses[stress], mean))
+        mean = wanted.mean(axis=0)
+        errors.append(_errors("stress", "meV/Å³", found.stresses[stress] - wanted, mean - wanted))
     return errors
 
 
 def _errors(
     quantity: str,
     unit: str,
-    wanted: NDArray[np.float64],
-    got: NDArray[np.float64],
+    errors: NDArray[np.float64],
     baseline: NDArray[np.float64],
-    rows: Any = slice(None),
+    structure_ids: NDArray[np.int64] | None = None,
 ) -> Errors:
-    error = 1e3 * (got[rows] - wanted[rows])
-    plain = 1e3 * (baseline[rows] - wanted[rows])
+    """Sum up errors in eV: a row for each structure, or for an atom of those that are given."""
+    size = np.abs(1e3 * errors).reshape(len(errors), -1).mean(axis=1)
+    if structure_ids is None:
+        structure_ids = np.arange(len(errors))
+    _, ids = np.unique(structure_ids, return_inverse=True)
+    low, high = _interval(np.bincount(ids, size), np.bincount(ids).astype(np.float64))
     return Errors(
-        quantity,
-        unit,
-        error.size,
-        float(np.abs(error).mean()),
-        float(np.sqrt((error**2).mean())),
-        float(np.abs(plain).mean()),
-    )
+        quantity, unit, errors.size, float(size.mean()), low, high,
+        float(1e3 * np.sqrt((errors**2).mean())), float(1e3 * np.abs(baseline).mean()),
+    )  # fmt: skip
+
+
+def _interval(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
+    """Percentiles of the mean over resampled structures: atoms of one structure err together."""
+    n = len(sums)
+    if n < 2:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(n, np.full(n, 1 / n), N_RESAMPLED)
+    low, high = np.percentile(weights @ sums / (weights @ counts), [2.5, 97.5])
+    return float(low), float(high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from fieldgrad.chem.potentials.structures import Structures, symbols_of
 from fieldgrad.engine.errors import require
 from fieldgrad.engine.files import atomic_write
 
-__all__ = ["plot_dynamics", "plot_history", "plot_parity", "table", "write_dynamics"]
+__all__ = ["parity_png", "plot_dynamics", "plot_history", "plot_parity", "table", "write_dynamics"]
 
 # Distinct in hue and lightness, also to most color-blind readers (after Okabe and Ito, 2008).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b15928", "#7f7f7f")
@@ -41,6 +42,30 @@ def plot_parity(truth: Structures, prediction: Prediction, path: str | os.PathLi
     FileError
         If the file cannot be written.
     """
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(parity_png(truth, prediction))
+
+
+def parity_png(truth: Structures, prediction: Prediction) -> bytes:
+    """Draw the same as the bytes of a PNG file.
+
+    Parameters
+    ----------
+    truth : Structures
+        With energies, forces or stresses.
+    prediction : Prediction
+        Of these structures.
+
+    Returns
+    -------
+    bytes
+        The picture.
+
+    Raises
+    ------
+    MissingExtra
+        If matplotlib is not installed.
+    """
     found = prediction.structures
     energy, stress = truth.has("energies"), truth.has("stresses") & found.has("stresses")
     forces = np.isfinite(truth.forces).all(axis=1)
@@ -65,7 +90,7 @@ def plot_parity(truth: Structures, prediction: Prediction, path: str | os.PathLi
     if kinds[2]:
         x, y = truth.stresses[stress].ravel(), found.stresses[stress].ravel()
         _parity(next(panels), [("", 1e3 * x, 1e3 * y)], "stress component (meV/Å³)")
-    _save(figure, path)
+    return _png(figure)
 
 
 def _parity(
@@ -224,9 +249,10 @@ def table(errors: Sequence[Errors]) -> str:
     str
         With a heading.
     """
-    lines = [f"  {'':<20}{'MAE':>10}{'RMSE':>10}{'baseline':>10}"]
+    lines = [f"  {'':<20}{'MAE':>10}{'95 % interval':>20}{'RMSE':>10}{'baseline':>10}"]
     lines += [
-        f"  {e.quantity:<20}{e.mae:>10.4g}{e.rmse:>10.4g}{e.baseline_mae:>10.4g} {e.unit}"
+        f"  {e.quantity:<20}{e.mae:>10.4g}{e.interval:>20}{e.rmse:>10.4g}{e.baseline_mae:>10.4g} "
+        f"{e.unit}"
         for e in errors
     ]
     return "\n".join([*lines, "  (baseline: MAE of the mean energy, of no force)"])
@@ -244,9 +270,14 @@ def _plain(panel: Any) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+def _png(figure: Any) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _save(figure: Any, path: str | os.PathLike[str]) -> None:
     with atomic_write(path) as temporary:
-        canvas.print_png(str(temporary))
+        temporary.write_bytes(_png(figure))

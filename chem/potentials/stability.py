@@ -6,7 +6,8 @@ atoms fly apart a picosecond later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from fieldgrad.chem.potentials.dynamics import simulate
 from fieldgrad.chem.potentials.potential import Potential
 from fieldgrad.chem.potentials.structures import Structures
 from fieldgrad.engine.errors import FieldgradError, require
+from fieldgrad.engine.files import atomic_write
 
 __all__ = ["Stability", "broken_bonds", "check_stability"]
 
@@ -87,7 +89,7 @@ def check_stability(
     structures : Structures
         Where to begin; the first one if energies are unknown.
     folder : Path
-        For nve.csv and nve.png.
+        For nve.json, nve.csv and nve.png.
     n_steps : int, default 2000
         How many steps.
     time_step : float, default 0.5
@@ -130,7 +132,7 @@ def check_stability(
     report.plot_dynamics(run.times, columns, folder / "nve.png")
     line = run.drift() * (run.times - run.times.mean()) + run.total_energies.mean()
     n = len(atoms)
-    return Stability(
+    found = Stability(
         n_steps,
         time_step,
         temperature,
@@ -144,6 +146,9 @@ def check_stability(
             atoms.get_all_distances(mic=bool(before.pbc.any())),
         ),
     )
+    with atomic_write(folder / "nve.json") as temporary:
+        temporary.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    return found
 
 
 def broken_bonds(

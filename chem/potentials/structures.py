@@ -174,6 +174,34 @@ class Structures:
         np.add.at(counts, (self.structure_ids, column), 1.0)
         return counts, elements
 
+    def summary(self) -> dict[str, str]:
+        """Say what there is, for reports.
+
+        Returns
+        -------
+        dict of str to str
+            Elements, numbers of atoms, energies, forces and stresses, in words.
+        """
+        sizes, energy = self.sizes, self.has("energies")
+        out = {
+            "structures": f"{len(self)}",
+            "elements": ", ".join(self.elements),
+            "atoms of a structure": f"{sizes.min()}"
+            if sizes.min() == sizes.max()
+            else f"{sizes.min()} to {sizes.max()}, {sizes.mean():.1f} on average",
+            "periodic": f"{int(self.pbc.any(axis=1).sum())} of {len(self)}",
+        }
+        if energy.any():
+            own = self.energies[energy] / sizes[energy]
+            out["energy of an atom"] = f"{own.mean():.4f} ± {own.std():.4f} eV"
+        forces = self.forces[np.isfinite(self.forces).all(axis=1)]
+        if len(forces):
+            out["force component"] = f"0 ± {np.sqrt((forces**2).mean()):.3f} eV/Å (RMS)"
+        for name in ("energies", "forces", "stresses"):
+            if 0 < (n := int(self.has(name).sum())) < len(self):
+                out[f"with {name}"] = f"{n} of {len(self)}"
+        return out
+
     def with_results(self, energies: Floats, forces: Floats, stresses: Floats) -> Structures:
         """Give the same structures with other energies, forces and stresses.
 

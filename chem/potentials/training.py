@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,7 +22,8 @@ from fieldgrad.chem.potentials.domain import Domain
 from fieldgrad.chem.potentials.forcefield import ForceField, ForceLoss
 from fieldgrad.chem.potentials.graphs import Graph, PairData
 from fieldgrad.chem.potentials.potential import MODELS, Potential
-from fieldgrad.chem.potentials.references import fit_references
+from fieldgrad.chem.potentials.references import References, fit_references
+from fieldgrad.chem.potentials.run_report import parity_pictures
 from fieldgrad.chem.potentials.schnet import SchNet
 from fieldgrad.chem.potentials.structures import Structures
 from fieldgrad.engine import Tensor, nn
@@ -34,6 +37,7 @@ from fieldgrad.engine.train import (
     CSVLog,
     EMAWeights,
     Learner,
+    Pictures,
     Progress,
     SaveOnSignal,
     ScheduleLR,
@@ -42,7 +46,18 @@ from fieldgrad.engine.train import (
 from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.schedules import cosine
 
-__all__ = ["Fitted", "ForceErrors", "fit_network", "fit_potential", "settings_of", "split_blocks"]
+__all__ = [
+    "Fitted",
+    "ForceErrors",
+    "Prepared",
+    "fit_potential",
+    "measure_domain",
+    "new_potential",
+    "potential_learner",
+    "prepare",
+    "settings_of",
+    "split_blocks",
+]
 
 log = logging.getLogger("fieldgrad.chem")
 
@@ -162,35 +177,110 @@ def split_blocks(n: int, held_back: Sequence[float | int], seed: int) -> list[ND
     return [np.sort(order[stops[-1] :]), *others]
 
 
-def fit_network(
-    network: nn.Module,
-    train: PairData,
-    valid: PairData,
+@dataclass(frozen=True)
+class Prepared:
+    """Structures as a network is trained on them.
+
+    Parameters
+    ----------
+    train, valid : PairData
+        To train on, and to watch the training; maybe none to watch.
+    test : Structures
+        Those held back to test on.
+    references : References
+        What was subtracted from the energies.
+    digest : str
+        Checksum of all structures.
+    """
+
+    train: PairData
+    valid: PairData
+    test: Structures
+    references: References
+    digest: str
+
+
+def prepare(
+    structures: Structures,
+    cutoff: float,
     *,
-    budget: str,
-    run_dir: Path,
+    run_dir: Path | None = None,
+    held_back: Sequence[float],
+    references: str | Mapping[str, float] = "least_squares",
+    loss: ForceLoss,
+    checks: bool = True,
+    seed: int = 0,
+) -> Prepared:
+    """Check and divide structures, subtract references, find neighbors.
+
+    Parameters
+    ----------
+    structures : Structures
+        With energies, forces and maybe stresses.
+    cutoff : float
+        Up to which atoms are neighbors, Å.
+    run_dir : Path, optional
+        Folder for data.json: summary, checksum and division.
+    held_back : sequence of 2 float
+        As for `fit_potential`, like the others.
+    references : str or mapping of str to float, default "least_squares"
+        Energies of atoms to subtract.
+    loss : ForceLoss
+        Tells whether energies are needed.
+    checks : bool, default True
+        Look for wrong units and signs first.
+    seed : int, default 0
+        Seed of the division.
+
+    Returns
+    -------
+    Prepared
+        Ready for `potential_learner`.
+
+    Raises
+    ------
+    DataError
+        If the structures cannot be what they say, or have changed since the run began.
+    """
+    if checks:
+        check_structures(structures, needs_energies=loss.energy > 0)
+    parts = split_blocks(len(structures), held_back, seed)
+    digest = structures.digest()
+    train, valid, test = (structures[part] for part in parts)
+    fitted = fit_references(train, references if loss.energy else "none")
+    if run_dir is not None:
+        _record(structures, digest, parts, fitted, run_dir / "data.json")
+    log.info("training on %r; references %s", train, fitted)
+    pairs = (PairData(part, cutoff, fitted.of_structures(part)) for part in (train, valid))
+    return Prepared(*pairs, test, fitted, digest)
+
+
+def potential_learner(
+    potential: Potential,
+    k: int,
+    data: Prepared,
+    *,
+    run_dir: Path | None,
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
     loss: ForceLoss,
     schedule: Callable[[float], float] | None = None,
     batch_size: int = 10,
     ema: float = 0.0,
     callbacks: Sequence[Callback] = (),
-    notes: dict[str, str] | None = None,
     seed: int = 0,
-    resume: bool = False,
 ) -> Learner:
-    """Train one network on energies, forces and stresses.
+    """Make the learner that trains one network of a potential on energies, forces and stresses.
 
     Parameters
     ----------
-    network : Module
-        Gives energies of atoms; trained in place.
-    train, valid : PairData
+    potential : Potential
+        Its networks are trained in place; ``learner.save`` measures its domain and writes it.
+    k : int
+        Which network.
+    data : Prepared
         Structures with pairs up to the network's cutoff.
-    budget : str
-        Such as "100 epochs" or "10min".
-    run_dir : Path
-        Folder for checkpoints and history.csv.
+    run_dir : Path or None
+        Folder for checkpoints, history.csv and pictures; None to write nothing.
     optimizer : callable
         Parameters to optimizer.
     loss : ForceLoss
@@ -203,40 +293,46 @@ def fit_network(
         Decay of a running average of the weights, which then validates and stays; 0 for none.
     callbacks : sequence of Callback
         Further ones.
-    notes : dict of str to str, optional
-        Text for the checkpoints.
     seed : int, default 0
         Seed of the order of structures.
-    resume : bool, default False
-        Continue from the run's last checkpoint.
 
     Returns
     -------
     Learner
-        After training; its history has the curves.
+        Not trained yet.
     """
-    field = ForceField(network, stress=loss.stress > 0)
-    extra: list[Callback] = [*callbacks]
+    own: list[Callback] = [StopOnNaN(), Progress(), *callbacks]
     if schedule is not None:
-        extra.append(ScheduleLR(schedule))
+        own.append(ScheduleLR(schedule))
     if ema:
-        extra.append(EMAWeights(ema))
+        own.append(EMAWeights(ema))
+    if run_dir is not None:
+        own += [Checkpoint(every_epochs=10), SaveOnSignal(), CSVLog()]
+        if len(data.valid) and importlib.util.find_spec("matplotlib") is not None:
+            own.append(Pictures(parity_pictures(potential, data.valid.structures)))
+
+    def write(path: str | os.PathLike[str]) -> None:
+        measure_domain(potential, data.train)
+        potential.save(path)
+
+    train, valid = data.train, data.valid
+    field = ForceField(potential.networks[k], stress=loss.stress > 0)
     learner = Learner(
         field,
         loss,
-        optimizer(network.parameters()),
+        optimizer(field.parameters()),
         Loader(range(len(train)), batch_size, shuffle=True, seed=seed, collate=train.batch),
-        Loader(range(len(valid)), max(batch_size, 32), collate=valid.batch),
-        metrics=[ForceErrors()],
-        callbacks=[
-            StopOnNaN(), Checkpoint(every_epochs=10), SaveOnSignal(), CSVLog(), Progress(), *extra,
-        ],
+        Loader(range(len(valid)), max(batch_size, 32), collate=valid.batch) if len(valid) else None,
+        metrics=[ForceErrors()] if len(valid) else [],
+        callbacks=own,
         run_dir=run_dir,
         seed=seed,
-    )  # fmt: skip
-    learner.notes |= notes or {}
-    learner.fit(budget, resume=resume)
-    network.eval()
+        write_model=write,
+        field="chem",
+    )
+    learner.notes |= {
+        name: potential.about[name] for name in ("recipe",) if name in potential.about
+    }
     return learner
 
 
@@ -307,29 +403,25 @@ def fit_potential(
         If the structures cannot be what they say, or have changed since the run began.
     """
     loss = loss or ForceLoss()
-    if checks:
-        check_structures(structures, needs_energies=loss.energy > 0)
-    parts = split_blocks(len(structures), held_back, seed)
-    _record(structures, parts, run_dir / "data.json")
-    train, valid, tested = (structures[part] for part in parts)
-    fitted = fit_references(train, references if loss.energy else "none")
-    log.info("training on %r; references %s", train, fitted)
+    settings = settings_of(model)
+    data = prepare(
+        structures, settings["cutoff"], run_dir=run_dir, held_back=held_back,
+        references=references, loss=loss, checks=checks, seed=seed,
+    )  # fmt: skip
     recipe = run_dir / "recipe.toml"
     # Whoever finds a checkpoint or model alone still knows how it was made.
     notes = {"recipe": recipe.read_text(encoding="utf-8")} if recipe.exists() else {}
-    settings = settings_of(model)
-    data, watched = (
-        PairData(part, settings["cutoff"], fitted.of_structures(part)) for part in (train, valid)
-    )
-    networks, histories = [], []
+    networks = []
     for k in range(n_networks):
         manual_seed(seed + k)
         networks.append(model())
-        learner = fit_network(
-            networks[-1],
+    potential = new_potential(networks, settings, data, stress=loss.stress > 0, about=notes)
+    histories = []
+    for k in range(n_networks):
+        learner = potential_learner(
+            potential,
+            k,
             data,
-            watched,
-            budget=budget,
             run_dir=run_dir / f"network-{k + 1}" if n_networks > 1 else run_dir,
             optimizer=optimizer,
             loss=loss,
@@ -337,34 +429,71 @@ def fit_potential(
             batch_size=batch_size,
             ema=ema,
             callbacks=callbacks,
-            notes=notes,
             seed=seed + k,
-            resume=resume,
         )
+        learner.fit(budget, resume=resume)
         histories.append(learner.history)
-    potential = Potential(
+    learner.save(run_dir / "model.safetensors")
+    return Fitted(potential, data.test, histories)
+
+
+def new_potential(
+    networks: Sequence[nn.Module],
+    settings: Mapping[str, Any],
+    data: Prepared,
+    *,
+    stress: bool,
+    about: Mapping[str, str] | None = None,
+) -> Potential:
+    """Put networks, trained or to be trained, and what they need around them in a potential.
+
+    Parameters
+    ----------
+    networks : sequence of Module
+        SchNets or PaiNNs.
+    settings : mapping
+        What they were built with.
+    data : Prepared
+        What they are trained on.
+    stress : bool
+        Whether on stresses, too.
+    about : mapping of str to str, optional
+        Further words for users of the potential.
+
+    Returns
+    -------
+    Potential
+        Without a domain yet; see `measure_domain`.
+    """
+    train = data.train.structures
+    return Potential(
         networks,
         next(name for name, kind in MODELS.items() if isinstance(networks[0], kind)),
         settings,
-        fitted,
+        data.references,
         np.unique(train.numbers).tolist(),
-        stress=loss.stress > 0,
-        about={"trained on": repr(train), "sha256": structures.digest(), **notes},
+        stress=stress,
+        about={"trained on": repr(train), "sha256": data.digest, **(about or {})},
     )
-    potential.domain = _measure(potential, data)
-    potential.save(run_dir / "model.safetensors")
-    return Fitted(potential, tested, histories)
 
 
-def _measure(potential: Potential, data: PairData) -> Domain:
-    """What the atoms of training look like to the first network."""
+def measure_domain(potential: Potential, data: PairData) -> None:
+    """Let a potential know what the atoms of training look like to its first network.
+
+    Parameters
+    ----------
+    potential : Potential
+        Whose domain is set.
+    data : PairData
+        What it was trained on.
+    """
     numbers, features = [], []
     for start in range(0, len(data), 64):
         graph, *_ = data.batch(range(start, min(start + 64, len(data))))
         tensors = Graph(*(Tensor(entry) for entry in graph))
         numbers.append(graph.numbers)
         features.append(potential.describe(tensors))
-    return Domain.fit(np.concatenate(numbers), np.concatenate(features))
+    potential.domain = Domain.fit(np.concatenate(numbers), np.concatenate(features))
 
 
 def settings_of(model: Callable[..., Any]) -> dict[str, Any]:
@@ -388,19 +517,22 @@ def settings_of(model: Callable[..., Any]) -> dict[str, Any]:
     return {**defaults, **given}
 
 
-def _record(structures: Structures, parts: Sequence[Any], path: Path) -> None:
+def _record(
+    structures: Structures, digest: str, parts: Sequence[Any], references: References, path: Path
+) -> None:
     """Write which structures were trained on; continued, a run must keep data and division."""
     names = ("train", "valid", "test")
-    record = {"sha256": structures.digest(), "source": structures.source}
+    record: dict[str, Any] = {"sha256": digest, "source": structures.source}
     record |= {name: part.tolist() for name, part in zip(names, parts, strict=True)}
     if path.exists():
         earlier = json.loads(path.read_text(encoding="utf-8"))
-        if {**earlier, "source": ""} != {**record, "source": ""}:
+        if any(earlier.get(name) != record[name] for name in ("sha256", *names)):
             raise DataError(
                 f"{structures.source} or its division has changed since the run in {path.parent} "
                 f"began ({path.name} differs).\nRestore the data, or start a new run in another "
                 "folder (--out)."
             )
         return
+    record |= {"summary": structures.summary(), "references": str(references)}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")

@@ -2,20 +2,25 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import fieldgrad.engine as fg
+from fieldgrad.chem.potentials.evaluation import compare
 from fieldgrad.chem.potentials.io import read_structures, write_structures
+from fieldgrad.chem.potentials.learners import potential
 from fieldgrad.chem.potentials.potential import Potential
 from fieldgrad.chem.potentials.references import References
 from fieldgrad.chem.potentials.schnet import SchNet
 from fieldgrad.chem.potentials.structures import Structures, empty
+from fieldgrad.chem.run_report import report_sections
 from fieldgrad.engine import recipe as recipes
 from fieldgrad.engine.cli import app
 from fieldgrad.engine.errors import DataError, FieldgradError, FileError
+from fieldgrad.engine.runs.report import report_page
 from fieldgrad.engine.testing import check_field
 
 ase = pytest.importorskip("ase", reason="ASE is not installed")
@@ -232,6 +237,38 @@ def test_systems_are_found_by_name():
         generate(bulk("Si"), "emt", 1)
 
 
+# ---- learners
+
+
+def test_one_line_gives_a_learner_whose_file_is_a_potential(copper, tmp_path):
+    learner = potential(
+        copper, run_dir=tmp_path / "run", settings={"n_features": 16, "cutoff": 4.0}, held_back=0.2
+    )
+    assert learner.lr_find().suggestion > 0
+    learner.fit_one_cycle("4 epochs", 5e-3)
+    assert learner.history[-1]["force_mae_mev"] < 0.9 * learner.history[0]["force_mae_mev"]
+    learner.save(tmp_path / "cu.safetensors")
+    saved, structures = Potential.load(tmp_path / "cu.safetensors"), read_structures(copper)
+    found = saved.predict(structures)
+    assert not found.extrapolates[:10].all()
+    assert np.corrcoef(found.structures.forces.ravel(), structures.forces.ravel())[0, 1] > 0.5
+    assert (tmp_path / "run" / "pictures" / "parity.png").stat().st_size > 5000
+    learner.freeze()  # all but the head
+    learner.fit("2 steps")
+    after = learner.model.model
+    assert np.array_equal(after.embedding.weight.data, saved.networks[0].embedding.weight.data)
+    assert not np.array_equal(after.head.out.weight.data, saved.networks[0].head.out.weight.data)
+
+
+def test_a_learner_takes_structures_and_atoms_and_refuses_other_networks(copper):
+    structures = read_structures(copper)
+    for data in (structures, structures.to_atoms()):
+        learner = potential(data, settings={"cutoff": 4.0}, held_back=5)
+        assert (len(learner.train.dataset), len(learner.valid.dataset)) == (55, 5)
+    with pytest.raises(DataError, match="no network 'panin'; did you mean 'painn'"):
+        potential(structures, model="panin")
+
+
 # ---- commands
 
 
@@ -282,6 +319,38 @@ def test_a_potential_is_evaluated_with_its_stability(trained, copper):
     assert stability.broken == 0
     assert "all bonds held" in str(stability)
     assert (trained / "evaluation" / "nve.png").stat().st_size > 5000
+    page = report_page(trained)
+    assert "drift of the total energy" in page
+    assert f"{stability.drift:+.4f} meV per atom and ps" in page
+
+
+def test_the_report_of_a_run_has_data_errors_and_pictures(trained):
+    sections = {section.title: section for section in report_sections(trained)}
+    data = dict(sections["Data"].rows)
+    assert data["structures"] == "60"
+    assert data["elements"] == "Cu"
+    assert data["held back"] == "12 structures"
+    errors = sections["Errors on structures held back"]
+    assert [row[0] for row in errors.rows] == [
+        "energy", "energy of an atom", "forces", "forces on Cu", "stress"
+    ]  # fmt: skip
+    for row in errors.rows:
+        low, high = map(float, row[3].split(" to "))
+        assert low <= float(row[2]) <= high
+    assert all(path.exists() for path in errors.pictures.values())
+
+
+def test_errors_have_intervals_over_structures():
+    truth = empty(200, np.array([1]))
+    truth.forces[:] = np.random.default_rng(0).normal(size=(200, 3))
+    prediction = SimpleNamespace(structures=empty(200, np.array([1])))
+    prediction.structures.forces[:] = 0
+    (forces, _) = compare(truth, prediction)
+    assert forces.mae == forces.baseline_mae == pytest.approx(1e3 * np.sqrt(2 / np.pi), rel=0.1)
+    # Twice 1.96 standard deviations of a mean of 600 |x|, whose variance is 1 - 2 / π.
+    assert forces.high - forces.low == pytest.approx(
+        3.92e3 * np.sqrt((1 - 2 / np.pi) / 600), rel=0.2
+    )
 
 
 def test_md_relax_and_generate_work_from_the_command_line(trained, tmp_path):
