@@ -82,8 +82,11 @@ class PairData:
         found = [_pairs_of(structures, k, cutoff) for k in range(len(structures))]
         sizes = [pairs.atoms.shape[1] for pairs in found]
         self.pair_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.pairs = np.concatenate([pairs.atoms for pairs in found], axis=1)
-        self.vectors = np.concatenate([pairs.vectors for pairs in found]).astype(self.dtype)
+        # Beginning with none, for there may be no structures.
+        atoms = [np.empty((2, 0), np.int64), *(pairs.atoms for pairs in found)]
+        vectors = [np.empty((0, 3)), *(pairs.vectors for pairs in found)]
+        self.pairs = np.concatenate(atoms, axis=1)
+        self.vectors = np.concatenate(vectors).astype(self.dtype)
         self.volumes = structures.volumes.astype(self.dtype)
         shift = 0.0 if offsets_of_energy is None else offsets_of_energy
         self.energies = (structures.energies - shift).astype(self.dtype)

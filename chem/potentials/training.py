@@ -251,8 +251,8 @@ def prepare(
     if run_dir is not None:
         _record(structures, digest, parts, fitted, run_dir / "data.json")
     log.info("training on %r; references %s", train, fitted)
-    pairs = (PairData(part, cutoff, fitted.of_structures(part)) for part in (train, valid))
-    return Prepared(*pairs, test, fitted, digest)
+    pairs, watched = (PairData(p, cutoff, fitted.of_structures(p)) for p in (train, valid))
+    return Prepared(pairs, watched, test, fitted, digest)
 
 
 def potential_learner(

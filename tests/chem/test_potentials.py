@@ -262,6 +262,8 @@ def test_one_line_gives_a_learner_whose_file_is_a_potential(copper, tmp_path):
 
 def test_a_learner_takes_structures_and_atoms_and_refuses_other_networks(copper):
     structures = read_structures(copper)
+    alone = potential(structures, settings={"cutoff": 4.0}, held_back=0)
+    assert (len(alone.train.dataset), alone.valid) == (60, None)
     for data in (structures, structures.to_atoms()):
         learner = potential(data, settings={"cutoff": 4.0}, held_back=5)
         assert (len(learner.train.dataset), len(learner.valid.dataset)) == (55, 5)
@@ -346,7 +348,8 @@ def test_errors_have_intervals_over_structures():
     prediction = SimpleNamespace(structures=empty(200, np.array([1])))
     prediction.structures.forces[:] = 0
     (forces, _) = compare(truth, prediction)
-    assert forces.mae == forces.baseline_mae == pytest.approx(1e3 * np.sqrt(2 / np.pi), rel=0.1)
+    assert forces.mae == pytest.approx(1e3 * np.sqrt(2 / np.pi), rel=0.1)
+    assert forces.mae == pytest.approx(forces.baseline_mae)
     # Twice 1.96 standard deviations of a mean of 600 |x|, whose variance is 1 - 2 / π.
     assert forces.high - forces.low == pytest.approx(
         3.92e3 * np.sqrt((1 - 2 / np.pi) / 600), rel=0.2
