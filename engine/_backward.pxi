@@ -153,9 +153,10 @@ cdef Node pop(list heap):
 
 
 cdef tuple needs_of(Node node, set needed, dict targets):
-    """Which inputs of the node want a gradient."""
+    """Which inputs of the node want a gradient; leaves may have ceased to."""
     if needed is None:
-        return tuple([edge is not None for edge in node.edges])
+        return tuple([type(edge) is Node or edge is not None and (<Tensor>edge)._requires_grad
+                      for edge in node.edges])
     return tuple([edge is not None and (edge in needed or edge in targets) for edge in node.edges])
 
 
@@ -210,7 +211,7 @@ cdef list walk(tuple roots, tuple seeds, list wanted, bint create_graph, bint re
             if node.n_outputs:
                 arrived = tuple(arrived)
             needs = needs_of(node, needed, targets)
-            if needed is not None and True not in needs:
+            if True not in needs:
                 continue
             if node.saved is None and node.recompute is not None:
                 remember(node)

@@ -250,3 +250,12 @@ def test_sums_of_gradients_in_place_leave_what_rules_keep():
         c = x.numpy() + y.numpy()
         np.testing.assert_allclose(x.grad.numpy(), 2 * c + 2 + y.numpy(), rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(y.grad.numpy(), 2 * c + x.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_leaf_that_ceased_to_require_a_gradient_gets_none():
+    x, w = (fg.tensor([2.0, 3.0], requires_grad=True) for _ in range(2))
+    slope = fg.grad((x * x * w).sum(), x, create_graph=True)
+    x.requires_grad = False
+    slope.sum().backward()
+    assert x.grad is None
+    assert w.grad.tolist() == [4.0, 6.0]
