@@ -121,7 +121,9 @@ def _errors(
     if structure_ids is None:
         structure_ids = np.arange(len(errors))
     _, ids = np.unique(structure_ids, return_inverse=True)
-    low, high = _interval(np.bincount(ids, size), np.bincount(ids).astype(np.float64))
+    low, high = _interval(
+        np.bincount(ids, size).astype(np.float64), np.bincount(ids).astype(np.float64)
+    )
     return Errors(
         quantity, unit, errors.size, float(size.mean()), low, high,
         float(1e3 * np.sqrt((errors**2).mean())), float(1e3 * np.abs(baseline).mean()),

@@ -12,6 +12,7 @@ where the paper has sin(n π d / cutoff) / d.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from fieldgrad.chem.potentials.forcefield import AtomModel
 from fieldgrad.chem.potentials.radial import Curve, GaussianBasis, cosine_cutoff
@@ -142,7 +143,7 @@ class PaiNN(AtomModel):
         basis, envelope = self.basis(distances), cosine_cutoff(distances, self.cutoff)
         return [
             Curve(layer(basis.values), linear(basis.slopes, layer.weight)) * envelope
-            for layer in self.filter_layers
+            for layer in cast(Sequence[nn.Linear], self.filter_layers)
         ]
 
     def features(

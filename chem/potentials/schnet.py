@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 from fieldgrad.chem.potentials.forcefield import AtomModel
 from fieldgrad.chem.potentials.radial import Curve, GaussianBasis, cosine_cutoff
@@ -175,7 +176,7 @@ class SchNet(AtomModel):
     def filters(self, distances: Tensor) -> list[Curve]:
         """Make the filters of all exchanges; as `AtomModel.filters`."""
         basis, envelope = self.basis(distances), cosine_cutoff(distances, self.cutoff)
-        return [interaction.filter(basis) * envelope for interaction in self.interactions]
+        return [cast(Interaction, layer).filter(basis) * envelope for layer in self.interactions]
 
     def features(
         self, numbers: Tensor, pairs: Tensor, filters: Sequence[Tensor], directions: Tensor
