@@ -1,4 +1,4 @@
-"""Errors of potentials for ethanol after 100 and 200 epochs, and a simulation with one of them.
+"""Errors of potentials for ethanol after 100 and 200 epochs.
 
 rMD17 ethanol: 950 structures to train on, 50 to watch, 500 others to test. Set FIELDGRAD_DATA to
 a folder with chem/md/ethanol_rmd17_train.extxyz and …_test_a.extxyz (Christensen and von
@@ -35,8 +35,8 @@ RUNS: tuple[tuple[str, dict[str, Any], int, tuple[float, float] | None], ...] = 
 )
 
 
-def train(model: str, settings: dict[str, Any], epochs: int, folder: Path) -> tuple[Potential, Any]:
-    """Give a potential and its learner."""
+def train(model: str, settings: dict[str, Any], epochs: int, folder: Path) -> Potential:
+    """Train a potential."""
     structures = read_structures(FOLDER / "ethanol_rmd17_train.extxyz")
     parts = structures[:950], structures[950:]
     references = fit_references(parts[0])
@@ -54,7 +54,7 @@ def train(model: str, settings: dict[str, Any], epochs: int, folder: Path) -> tu
         schedule=cosine,
     )
     learner.fit(f"{epochs} epochs")
-    return potential, learner
+    return potential
 
 
 def rows(threads: int, seconds: float) -> Iterator[Row]:
@@ -64,7 +64,7 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
     test = read_structures(FOLDER / "ethanol_rmd17_test_a.extxyz")
     with tempfile.TemporaryDirectory() as folder:
         for model, settings, epochs, wanted in RUNS:
-            potential, learner = train(model, settings, epochs, Path(folder))
+            potential = train(model, settings, epochs, Path(folder))
             name = f"{model}, {potential.networks[0].n_parameters():,} weights, {epochs} epochs"
             found = {e.quantity: e for e in compare(test, potential.predict(test))}
             for quantity, limit in zip(("energy", "forces"), wanted or (None, None), strict=True):
@@ -74,4 +74,3 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
                     e.baseline_mae, None if limit is None else limit / e.mae,
                     None if limit is None else 1.0,
                 )  # fmt: skip
-            yield Row(f"{name}: training", learner.history[-1]["seconds"], "s")
