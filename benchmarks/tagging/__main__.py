@@ -4,7 +4,7 @@ python -m benchmarks.tagging                     PFN, ParticleNet-Lite, PFN with
 python -m benchmarks.tagging pfn --seeds 0
 
 Observables are what a physicist feeds to trees first; with a + behind them, N-subjettiness at
-three powers of the angle too.
+three powers of the angle and how momentum is spread too.
 
 The jets are train.h5, val.h5 and test.h5 in ``physics`` below the folder FIELDGRAD_DATA.
 """
@@ -18,13 +18,13 @@ from pathlib import Path
 import fieldgrad.engine as fg
 from fieldgrad.engine.optim import AdamW
 from fieldgrad.physics.figures.metrics import auc, auc_error, evaluate, mean_and_spread
-from fieldgrad.physics.jets.substructure import SIX_BODY_BASIS, with_observables
+from fieldgrad.physics.jets.substructure import EIGHT_BODY_BASIS, with_observables
 from fieldgrad.physics.reading.datasets import OBSERVABLES
 from fieldgrad.physics.reading.streams import read_jets
 from fieldgrad.physics.tagging.baselines import BoostedTrees, cut_and_count, mass_distance
 from fieldgrad.physics.tagging.tagger import Tagger
 
-MANY = tuple(dict.fromkeys((*OBSERVABLES, *SIX_BODY_BASIS)))
+MANY = tuple(dict.fromkeys((*OBSERVABLES, "jet_ptd", *EIGHT_BODY_BASIS)))
 # Name of a line: model, length of the training, rate, observables; and the area that we want.
 WORKS = {
     "pfn": ("pfn", "20 epochs", 3e-3, (), 0.977),

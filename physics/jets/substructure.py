@@ -19,8 +19,8 @@ from fieldgrad.physics.jets.batch import JetBatch, segment_sum
 Array = NDArray[Any]
 
 __all__ = [
+    "EIGHT_BODY_BASIS",
     "OBSERVABLES",
-    "SIX_BODY_BASIS",
     "n_subjettiness",
     "observables",
     "soft_drop",
@@ -28,19 +28,19 @@ __all__ = [
 ]
 
 RADIUS = 0.8  # of the jets that the defaults are meant for
-# What pins down where six subjets are: τ_N at three powers of the angle (Datta, Larkoski, "How much
-# information is in a jet?", JHEP 06 (2017) 073, arXiv:1704.08249, sec. 2).
-SIX_BODY_BASIS = (
-    "jet_tau1_beta05", "jet_tau1", "jet_tau1_beta2", "jet_tau2_beta05", "jet_tau2",
-    "jet_tau2_beta2", "jet_tau3_beta05", "jet_tau3", "jet_tau3_beta2", "jet_tau4_beta05",
-    "jet_tau4", "jet_tau4_beta2", "jet_tau5", "jet_tau5_beta2",
+BETAS = {"_beta05": 0.5, "": 1.0, "_beta2": 2.0}  # of N-subjettiness, by the end of its name
+N_AXES = 7
+# What pins down where eight subjets are: τ_N at three powers of the angle (Datta, Larkoski, "How
+# much information is in a jet?", JHEP 06 (2017) 073, arXiv:1704.08249, sec. 2).
+EIGHT_BODY_BASIS = (
+    *(f"jet_tau{n}{end}" for n in range(1, N_AXES) for end in BETAS),
+    "jet_tau7", "jet_tau7_beta2",
 )  # fmt: skip
 # Every number per jet that `observables` computes.
 OBSERVABLES = (
-    "jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_mass", "jet_nparticles", "jet_sdmass",
-    "jet_tau21", "jet_tau32", "jet_tau43", *SIX_BODY_BASIS,
+    "jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_mass", "jet_nparticles", "jet_ptd",
+    "jet_sdmass", "jet_tau21", "jet_tau32", "jet_tau43", *EIGHT_BODY_BASIS,
 )  # fmt: skip
-BETAS = {"": 1.0, "_beta05": 0.5, "_beta2": 2.0}  # by the end of a name
 
 
 def soft_drop(
@@ -186,9 +186,10 @@ def observables(
 
     Notes
     -----
-    ``jet_sdmass``: soft drop with β 0, z_cut 0.1. ``jet_tau1`` …: N-subjettiness with β 1,
+    ``jet_ptd``: √(Σ pt²) / Σ pt, near 1 if one constituent has nearly all. ``jet_sdmass``: soft
+    drop with β 0, z_cut 0.1. ``jet_tau1`` …: N-subjettiness with β 1,
     ``jet_tau1_beta05`` and ``jet_tau1_beta2`` … with β 0.5 and 2, which weigh narrow and wide
-    angles; `SIX_BODY_BASIS` has those that belong together.
+    angles; `EIGHT_BODY_BASIS` has those that belong together.
 
     Examples
     --------
@@ -212,10 +213,15 @@ def observables(
         "jet_mass": jets.mass,
         "jet_nparticles": jets.counts.astype(np.float64),
     }
+    if "jet_ptd" in names:
+        pt = kinematics.pt(*jets.vectors[:, 1:3].astype(np.float64).T)
+        total = segment_sum(pt, jets.offsets)
+        width = np.sqrt(segment_sum(pt * pt, jets.offsets))
+        values["jet_ptd"] = np.divide(width, total, out=np.zeros(len(jets)), where=total > 0)
     if "jet_sdmass" in names:
         values["jet_sdmass"] = np.maximum(kinematics.mass(*soft_drop(jets, radius=radius).T), 0)
     if any(name.startswith("jet_tau") for name in names):
-        distances = _distances(jets, 5)
+        distances = _distances(jets, N_AXES)
         for end, beta in BETAS.items():
             taus = _taus(distances, jets, beta, radius).T
             values |= {f"jet_tau{n}{end}": tau for n, tau in enumerate(taus, 1)}

@@ -115,8 +115,8 @@ def test_computed_observables_join_those_there_are():
     more = substructure.with_observables(jets, ["jet_mass", "jet_tau1"])
     assert more.observables["jet_mass"].tolist() == [1.0, 2.0, 3.0]
     assert set(more.observables) == {"jet_mass", "jet_tau1"}
-    with pytest.raises(DataError, match="'jet_tau6'; did you mean 'jet_tau"):
-        substructure.observables(jets, ["jet_tau6"])
+    with pytest.raises(DataError, match="'jet_tau8'; did you mean 'jet_tau"):
+        substructure.observables(jets, ["jet_tau8"])
 
 
 def test_masses_of_pairs_are_those_of_the_formula():
@@ -127,3 +127,12 @@ def test_masses_of_pairs_are_those_of_the_formula():
     assert mass["jet_mass"] == pytest.approx(expected)
     assert mass["jet_sdmass"] == pytest.approx(expected)
     assert kinematics.mass(*vectors[0]) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_spread_of_momentum_of_equal_constituents():
+    jets = made_up_jets(20, seed=6)
+    px, py, pz = jets.vectors[:, 1:].astype(float).T
+    k = 1 / np.hypot(px, py)  # as if each had a transverse momentum of 1 GeV
+    equal = np.stack([np.hypot(1, pz * k), px * k, py * k, pz * k], 1)
+    ptd = substructure.observables(jets.replace(vectors=equal), ["jet_ptd"])["jet_ptd"]
+    np.testing.assert_allclose(ptd, 1 / np.sqrt(jets.counts))
