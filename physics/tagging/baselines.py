@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldgrad.engine import get_num_threads
 from fieldgrad.engine.errors import DataError, require
 from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.jets.substructure import with_observables
@@ -22,6 +24,7 @@ __all__ = [
 TOP_MASS = 172.0  # GeV, of the simulated top quark, where the jets of the tutorial peak
 WINDOW = (140.0, 210.0)  # GeV
 TAU32 = 0.6
+FEW = 10_000  # jets, of which one thread grows a tree in a millisecond
 
 
 def observable_table(jets: JetBatch, names: Sequence[str]) -> NDArray[np.float64]:
@@ -120,7 +123,8 @@ class BoostedTrees:
         if jets.labels is None:
             raise DataError("BoostedTrees: the jets have no labels; read them with their labels.")
         table = observable_table(jets, self.names)
-        self.trees.fit(table, jets.labels, sample_weight=np.maximum(jets.weights, 0))
+        with _threads(len(jets)):
+            self.trees.fit(table, jets.labels, sample_weight=np.maximum(jets.weights, 0))
         return self
 
     def predict(self, jets: JetBatch) -> NDArray[np.float64]:
@@ -136,8 +140,23 @@ class BoostedTrees:
         ndarray of shape (n_jets, n_classes)
             In the order of the labels.
         """
-        found: NDArray[np.float64] = self.trees.predict_proba(observable_table(jets, self.names))
+        table = observable_table(jets, self.names)
+        with _threads(len(jets)):
+            found: NDArray[np.float64] = self.trees.predict_proba(table)
         return found
+
+
+def _threads(n_jets: int) -> AbstractContextManager[Any]:
+    """Limit OpenMP to our threads, and to one for few jets.
+
+    Its threads wait for each other by spinning, which costs minutes where another program has a
+    core of ours, and there are hundreds of waits whatever the number of jets.
+    """
+    limits = require("threadpoolctl", extra="physics").threadpool_limits
+    made: AbstractContextManager[Any] = limits(
+        get_num_threads() if n_jets >= FEW else 1, user_api="openmp"
+    )
+    return made
 
 
 def mass_distance(

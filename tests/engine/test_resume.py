@@ -92,24 +92,22 @@ def end_of(folder, budget, every_steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("budget", "every_steps"), [("16 epochs", 1), ("155 steps", 7)])
+@pytest.mark.parametrize(("budget", "every_steps"), [("40 epochs", 1), ("390 steps", 7)])
 def test_killed_and_resumed_run_ends_at_the_same_bits(tmp_path, budget, every_steps):
     expected = end_of(tmp_path / "whole", budget, every_steps)
     # SIGKILL cannot be caught: it comes in a step, while loading, validating, or writing.
-    chance, n_killed, killed_while_writing = random.Random(3), 0, 0
-    for _ in range(10):
+    chance, n_killed, killed_while_writing = random.Random(3), 0, every_steps > 1
+    while n_killed < 10 or not killed_while_writing:
         process = start(tmp_path / "killed", budget, every_steps)
         for _ in range(chance.randint(3, 14)):
             process.stdout.readline()
         time.sleep(chance.uniform(0, 0.01))
         process.kill()
         process.communicate(timeout=60)
-        n_killed += process.returncode == -signal.SIGKILL
+        assert process.returncode == -signal.SIGKILL, f"done after {n_killed} kills"
+        n_killed += 1
         half = [n for n in os.listdir(tmp_path / "killed") if n.startswith(".writing")]
-        killed_while_writing += any("last.safetensors" in name for name in half)
-    assert n_killed >= 5  # on a busy machine the last ones may be done already
-    if every_steps == 1:
-        assert killed_while_writing, "no kill came while a checkpoint was written"
+        killed_while_writing |= any("last.safetensors" in name for name in half)
     found = end_of(tmp_path / "killed", budget, every_steps)
     assert expected.keys() == found.keys()
     for name, array in expected.items():
