@@ -1,5 +1,6 @@
 """Jets to train on: in memory or streamed, the same weights, the same bits after a resume."""
 
+import logging
 from functools import partial
 
 import numpy as np
@@ -58,10 +59,13 @@ def energies(jets):
 
 def test_the_size_decides_whether_jets_are_streamed(folder, caplog):
     files = str(folder / "class_*.h5")
-    in_memory, streamed = open_jets(files), open_jets(files, memory_gb=1e-6)
+    with caplog.at_level(logging.INFO, logger="fieldgrad"):
+        in_memory = open_jets(files)
+        assert "read anew in each epoch" not in caplog.text
+        streamed = open_jets(files, memory_gb=1e-6)
+        assert "read anew in each epoch" in caplog.text
     assert not in_memory.record["streamed"]
     assert isinstance(streamed.train, JetStream)
-    assert "read anew in each epoch" not in caplog.text
     for data in (in_memory, streamed):
         parts = [energies(part) for part in (data.train, data.valid, data.test)]
         assert sorted(np.concatenate(parts)) == sorted(energies(JetStream(files, data.description)))
