@@ -8,9 +8,8 @@ here and wide there. Probabilities are mapped through a logistic curve.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,32 +121,6 @@ class Calibration:
         width = np.where(rank < self.counts, width, np.inf)
         return width[None] if std is None else width * std
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give all arrays by name, for a file.
-
-        Returns
-        -------
-        dict of str to ndarray
-            For `from_arrays`.
-        """
-        return {"scale": self.scale, "scores": self.scores, "counts": self.counts}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Calibration:
-        """Make a calibration of what `arrays` gave.
-
-        Parameters
-        ----------
-        arrays : mapping of str to ndarray
-            The three arrays.
-
-        Returns
-        -------
-        Calibration
-            The same one.
-        """
-        return cls(arrays["scale"], arrays["scores"], arrays["counts"])
-
 
 @dataclass(frozen=True)
 class PlattScaling:
@@ -193,32 +166,6 @@ class PlattScaling:
     def __call__(self, logits: Floats) -> Floats:
         """Map logits (n_molecules, n_tasks) to probabilities of the same shape."""
         return 1 / (1 + np.exp(-np.clip(self.slope * logits + self.offset, -500, 500)))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give both arrays by name, for a file.
-
-        Returns
-        -------
-        dict of str to ndarray
-            For `from_arrays`.
-        """
-        return {"slope": self.slope, "offset": self.offset}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> PlattScaling:
-        """Make a curve of what `arrays` gave.
-
-        Parameters
-        ----------
-        arrays : mapping of str to ndarray
-            The two arrays.
-
-        Returns
-        -------
-        PlattScaling
-            The same one.
-        """
-        return cls(arrays["slope"], arrays["offset"])
 
 
 @dataclass(frozen=True)
@@ -279,32 +226,6 @@ class TemperatureScaling:
             for a, b, t in zip(self.ends[:-1], self.ends[1:], self.temperature, strict=True)
         ]
         return np.concatenate(parts, axis=-1)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give both arrays by name, for a file.
-
-        Returns
-        -------
-        dict of str to ndarray
-            For `from_arrays`.
-        """
-        return {"temperature": self.temperature, "ends": self.ends}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TemperatureScaling:
-        """Make a scaling of what `arrays` gave.
-
-        Parameters
-        ----------
-        arrays : mapping of str to ndarray
-            The two arrays.
-
-        Returns
-        -------
-        TemperatureScaling
-            The same one.
-        """
-        return cls(arrays["temperature"], arrays["ends"])
 
 
 def _softmax(z: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -129,29 +129,3 @@ class Scaler:
         """Scale descriptors; missing ones become the mean, and none is further than 5 from it."""
         x = (np.arcsinh(np.asarray(values, np.float64)) - self.mean) / self.scale
         return np.clip(np.nan_to_num(x, nan=0.0), -5, 5).astype(np.float32)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give both arrays by name, for a file.
-
-        Returns
-        -------
-        dict of str to ndarray
-            For `from_arrays`.
-        """
-        return {"mean": self.mean, "scale": self.scale}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Scaler:
-        """Make a scaler of what `arrays` gave.
-
-        Parameters
-        ----------
-        arrays : mapping of str to ndarray
-            The two arrays.
-
-        Returns
-        -------
-        Scaler
-            The same scaler.
-        """
-        return cls(arrays["mean"], arrays["scale"])

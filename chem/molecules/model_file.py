@@ -51,8 +51,8 @@ def write_model(predictor: Predictor, path: str | os.PathLike[str]) -> None:
     arrays = _named(
         {
             "labels": {"mean": predictor.mean, "scale": predictor.scale},
-            "calibration": predictor.calibration.arrays(),
-            "scaler": {} if predictor.scaler is None else predictor.scaler.arrays(),
+            "calibration": vars(predictor.calibration),
+            "scaler": {} if predictor.scaler is None else vars(predictor.scaler),
             **{f"network.{i}": net.state_dict() for i, net in enumerate(predictor.networks)},
         }
     )
@@ -118,10 +118,10 @@ def _build(
     kinds: dict[str, Any] = {
         "classification": PlattScaling, "multiclass": TemperatureScaling
     }  # fmt: skip
-    predictor.calibration = kinds.get(predictor.task, Calibration).from_arrays(own)
+    predictor.calibration = kinds.get(predictor.task, Calibration)(**own)
     width = 0
     if predictor.descriptors != "none":
-        predictor.scaler = Scaler.from_arrays(_part(arrays, "scaler"))
+        predictor.scaler = Scaler(**_part(arrays, "scaler"))
         width = len(predictor.scaler.mean)
         n_now = n_descriptors(predictor.descriptors)
         if n_now != width:
