@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,11 @@ MORGAN_BITS, MORGAN_RADIUS = 2048, 2
 @cache
 def _rdkit2d() -> tuple[Any, ...]:
     table = require("rdkit.Chem.Descriptors", extra="chem")
-    return tuple(function for _, function in table.descList)
+    # Extremes of one set of indices, which RDKit keeps with the molecule if it may.
+    return tuple(
+        partial(function, force=False) if name.endswith("EStateIndex") else function
+        for name, function in table.descList
+    )
 
 
 @cache

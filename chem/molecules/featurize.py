@@ -34,6 +34,8 @@ __all__ = ["Featurizer", "Molecules", "cache_folder", "featurize"]
 # Below this a second process takes longer to start than it saves.
 _WORTH_A_PROCESS = 3000
 _PART = 512  # SMILES of one message
+# RDKit's descriptors take as long as reading so many molecules.
+_DESCRIPTORS_TAKE = 16
 _VERSION = 1  # of what is in the cache; raise it with any change of features
 
 
@@ -249,9 +251,10 @@ class Featurizer:
                 return Molecules._unpack(*checkpoint.load(file))
             except (FileError, KeyError):
                 pass  # a damaged file is written anew
-        cuts = range(0, max(len(smiles), 1), _PART)
-        parts = [smiles[start : start + _PART] for start in cuts]
-        alone = len(smiles) < self._worth()
+        size = _PART // self._weight()
+        cuts = range(0, max(len(smiles), 1), size)
+        parts = [smiles[start : start + size] for start in cuts]
+        alone = len(smiles) < _WORTH_A_PROCESS // self._weight()
         results = map(self._here, parts) if alone else self.stream(iter(parts))
         molecules = Molecules.joined(list(results), list(cuts))
         if file is not None:
@@ -284,9 +287,8 @@ class Featurizer:
         while ahead:
             yield ahead.pop(0).result()
 
-    def _worth(self) -> int:
-        # RDKit's descriptors take as long as reading thirty molecules.
-        return _WORTH_A_PROCESS // (30 if "rdkit2d" in self.wanted["descriptors"] else 1)
+    def _weight(self) -> int:
+        return _DESCRIPTORS_TAKE if "rdkit2d" in self.wanted["descriptors"] else 1
 
     def _here(self, part: Sequence[str]) -> Molecules:
         return featurize(part, **self.wanted)

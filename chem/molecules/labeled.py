@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.molecules.featurize import Featurizer, Molecules
+from fieldgrad.chem.molecules.featurize import Molecules
 from fieldgrad.chem.molecules.labels import Classes, Labels
 from fieldgrad.chem.molecules.splits import (
     Split,
@@ -67,7 +67,7 @@ class LabeledTable:
 
 def read_labeled(
     path: Path,
-    featurizer: Featurizer,
+    read: Callable[[Sequence[str]], Molecules],
     *,
     smiles_column: str,
     targets: Sequence[str],
@@ -81,8 +81,8 @@ def read_labeled(
     ----------
     path : Path
         CSV, SDF or Parquet file; see `tables.Table`.
-    featurizer : Featurizer
-        Gives what is wanted of the molecules, their identity included.
+    read : callable
+        Gives the molecules of a list of SMILES, as a `Featurizer` does, their identity included.
     smiles_column : str
         Column with the SMILES.
     targets : sequence of str
@@ -117,7 +117,7 @@ def read_labeled(
     if not cells:
         raise DataError(f"{path} has a header, but no rows. Check how it was written.")
     every = Labels.read(cells[1 : 1 + len(targets)], targets, str(path), task, classes)
-    molecules = featurizer(cells[0])
+    molecules = read(cells[0])
     if not len(molecules):
         first = molecules.problems[0]
         raise DataError(

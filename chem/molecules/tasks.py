@@ -10,6 +10,8 @@ import csv
 import json
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +32,7 @@ from fieldgrad.chem.molecules.predictor import Predictor
 from fieldgrad.chem.molecules.report import Evaluation, errors_by_scaffold, plot_all, plot_learning
 from fieldgrad.chem.molecules.splits import Split
 from fieldgrad.chem.molecules.tables import CSVWriter, write_csv
-from fieldgrad.engine.errors import DataError
+from fieldgrad.engine.errors import DataError, require
 from fieldgrad.engine.nn.module import Module
 from fieldgrad.engine.train.folds import Fold
 
@@ -151,13 +153,10 @@ def train_properties(
         seed=seed,
     )
     kinds = {*predictor.kinds(), *(("morgan",) if split == "kmeans" else ())}
-    folder = cache_folder() if cache else None
-    with Featurizer(descriptors=kinds, identity=True, n_workers=n_workers, cache=folder) as read:
-        found = read_labeled(
-            data, read, smiles_column=smiles_column, targets=targets, task=task_type,
-            split_column=split_column,
-        )  # fmt: skip
-    molecules = found.molecules
+    found = read_labeled(
+        data, partial(_read_molecules, kinds, baseline, cache, n_workers),
+        smiles_column=smiles_column, targets=targets, task=task_type, split_column=split_column,
+    )  # fmt: skip
     divided = divide(
         found, split=split, split_column=split_column, split_file=split_file, fractions=fractions,
         seed=seed, fold=fold,
@@ -181,14 +180,13 @@ def train_properties(
         f"epochs ({sum(rows[-1]['seconds'] for rows in predictor.history):.0f} s).",
     ]
     if len(divided.test):
-        kind = _forest_kind(baseline, len(molecules))
+        kind = _forest_kind(baseline, found.n_rows)
         forest = None
         if kind != "none":
-            parts = (training.train, divided.test)
-            x, x_test = _describe(molecules, kind, parts, folder, n_workers)
+            x, train = found.molecules.descriptors[kind], training.train
             log.info("random forest on %s", kind)
             forest = random_forest_predictions(
-                x, found.labels.take(training.train), x_test, seed=seed
+                x[train], found.labels.take(train), x[divided.test], seed=seed
             )
         lines += _test(predictor, found, divided, forest, kind, run_dir)
     if fold:
@@ -255,28 +253,32 @@ def evaluate_properties(
     return results
 
 
-def _describe(
-    molecules: Molecules,
-    kind: str,
-    parts: Sequence[NDArray[np.int64]],
-    cache: Path | None,
-    n_workers: int | None,
-) -> list[NDArray[Any]]:
-    """Give descriptors for the random forest, computed now unless the network has them too."""
-    descriptors = molecules.descriptors.get(kind)
-    if descriptors is None:
-        with Featurizer(descriptors=[kind], n_workers=n_workers, cache=cache) as featurizer:
-            again = featurizer(molecules.canonical)
-        # RDKit reads what it has written, but for rare cages and complexes: these get zeros.
-        descriptors = np.zeros((len(molecules), again.descriptors[kind].shape[1]))
-        descriptors[again.rows] = again.descriptors[kind]
-    return [descriptors[part] for part in parts]
+def _read_molecules(
+    kinds: set[str], baseline: str, cache: bool, n_workers: int | None, smiles: Sequence[str]
+) -> Molecules:
+    """Read molecules with what network, split and random forest want to know of them."""
+    forest = {_forest_kind(baseline, len(smiles))} - {"none"}
+    with (
+        Featurizer(
+            descriptors=kinds | forest,
+            identity=True,
+            n_workers=n_workers,
+            cache=cache_folder() if cache else None,
+        ) as featurizer,
+        ThreadPoolExecutor(1) as aside,
+    ):
+        # The import takes seconds in which other processes read molecules.
+        library = aside.submit(require, "sklearn.ensemble", extra="chem") if forest else None
+        molecules = featurizer(smiles)
+        if library is not None:
+            library.result()
+    return molecules
 
 
-def _forest_kind(baseline: str, n_molecules: int) -> str:
+def _forest_kind(baseline: str, n_rows: int) -> str:
     if baseline != "auto":
         return baseline
-    return "rdkit2d" if n_molecules <= _MANY else "morgan"
+    return "rdkit2d" if n_rows <= _MANY else "morgan"
 
 
 def _evaluate(
