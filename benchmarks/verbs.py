@@ -6,12 +6,15 @@ The suites training_hippocampus, training_jets and training_molecules give the p
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.runner import Row
+from fieldgrad.engine.nn import Module
 from fieldgrad.engine.train import EMAWeights, Learner, ScheduleLR, constant
+from fieldgrad.engine.train.groups import layer_groups
 
 __all__ = ["Problem", "compare"]
 
@@ -38,6 +41,10 @@ class Problem:
         The field's customary rate first, then others to choose the best fixed one from.
     seeds : sequence of int
         A training for each.
+    relation : str
+        What another network has learned before, if `pretrain` is given.
+    pretrain : callable, optional
+        Seed to such a network, with the layers of the learner's.
     """
 
     name: str
@@ -47,6 +54,8 @@ class Problem:
     steps: int
     rates: Sequence[float]
     seeds: Sequence[int] = (0, 1, 2)
+    relation: str = ""
+    pretrain: Callable[[int], Module] | None = None
 
 
 def compare(problem: Problem) -> Iterator[Row]:
@@ -103,6 +112,30 @@ def compare(problem: Problem) -> Iterator[Row]:
     yield row("lr_find, fit_one_cycle, averaged weights", averaged)
     joined = [np.mean(found, axis=0)]
     yield row(f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)", joined)
+    if problem.pretrain is None:
+        return
+    bodies = {seed: layer_groups(problem.pretrain(seed))[:-1] for seed in problem.seeds}
+
+    def tuned(train: Callable[[Learner], object]) -> Callable[[Learner], object]:
+        def begin(learner: Learner) -> None:
+            groups = layer_groups(learner.model)[:-1]
+            for own, learned in zip(chain(*groups), chain(*bodies[learner.seed]), strict=True):
+                own.assign(learned.data.numpy())
+            train(learner)
+
+        return begin
+
+    def thaw(learner: Learner) -> None:
+        learner.freeze()
+        learner.fit_one_cycle(f"{problem.steps // 4} steps", customary)
+        learner.unfreeze()
+        left = problem.steps - problem.steps // 4
+        learner.fit_one_cycle(f"{left} steps", (customary / 3, customary))
+
+    name = f"pretrained on {problem.relation} (not counted)"
+    yield row(f"{name}, fixed rate", trained(tuned(fixed(customary))))
+    rates = f"rates {customary / 3:.2g} to {customary:g}"
+    yield row(f"{name}, freeze, head alone, unfreeze, {rates}", trained(tuned(thaw)))
 
 
 def _values(row: Row) -> dict[str, object]:

@@ -249,9 +249,9 @@ def table(errors: Sequence[Errors]) -> str:
     str
         With a heading.
     """
-    lines = [f"  {'':<20}{'MAE':>10}{'95 % interval':>20}{'RMSE':>10}{'baseline':>10}"]
+    lines = [f"  {'':<20}{'MAE':>11}{'95 % interval':>25}{'RMSE':>11}{'baseline':>11}"]
     lines += [
-        f"  {e.quantity:<20}{e.mae:>10.4g}{e.interval:>20}{e.rmse:>10.4g}{e.baseline_mae:>10.4g} "
+        f"  {e.quantity:<20}{e.mae:>11.4g}{e.interval:>25}{e.rmse:>11.4g}{e.baseline_mae:>11.4g} "
         f"{e.unit}"
         for e in errors
     ]

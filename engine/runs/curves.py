@@ -32,7 +32,7 @@ def run_charts(
     -------
     dict of str to str
         SVG images by title: "Loss", "Learning rate", and one for each family of metrics (those
-        that share the first word of their name).
+        that share the first word of their name; a single one has all of it).
 
     Examples
     --------
@@ -51,7 +51,7 @@ def run_charts(
     for name in dict.fromkeys(key for row in checks for key in row if key not in _NO_METRIC):
         families.setdefault(name.partition("_")[0], []).append(name)
     for family, names in families.items():
-        title = family.replace("_", " ").capitalize()
+        title = (family if names[1:] else names[0]).replace("_", " ").capitalize()
         curves = [_curve(name, checks, name) for name in names[:8]]
         charts[title] = _draw(title, curves, marks, sizes[1])
     return charts
