@@ -17,7 +17,7 @@ from fieldgrad.engine.train import Learner, Progress, flips
 from fieldgrad.engine.train.metrics import Dice
 from fieldgrad.neuro.segmentation.learners import segmenter
 
-STEPS = 100
+STEPS = 200
 
 
 def rows(threads: int, seconds: float) -> Iterator[Row]:

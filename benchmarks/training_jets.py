@@ -24,7 +24,7 @@ from fieldgrad.physics.reading.streams import read_jets
 from fieldgrad.physics.tagging.losses import cross_entropy
 from fieldgrad.physics.tagging.tagger import Tagger
 
-STEPS, N_JETS = 120, 10_000
+STEPS, N_JETS = 400, 10_000
 
 
 def rows(threads: int, seconds: float) -> Iterator[Row]:
@@ -33,8 +33,8 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
     if not (folder / "train.h5").exists() or threads != 1:
         return
     many, test = read_jets(folder / "train.h5"), read_jets(folder / "test.h5")
-    train, others = many[:N_JETS], with_observables(many[N_JETS:], ("tau32",))
-    tau32 = others.observables["tau32"]
+    train, others = many[:N_JETS], with_observables(many[N_JETS:], ("jet_tau32",))
+    tau32 = others.observables["jet_tau32"]
     others = others.replace(labels=(tau32 > np.median(tau32)).astype(np.int64))
 
     def make(seed: int, train: JetBatch = train) -> Learner:

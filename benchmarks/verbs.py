@@ -18,8 +18,6 @@ from fieldgrad.engine.train.groups import layer_groups
 
 __all__ = ["Problem", "compare"]
 
-SEARCH = 20  # steps of the search for a rate; each costs 4/3 of a step of training
-
 
 @dataclass
 class Problem:
@@ -81,8 +79,8 @@ def compare(problem: Problem) -> Iterator[Row]:
         return lambda learner: learner.fit(steps, lr=rate, callbacks=[ScheduleLR(constant)])
 
     def one_cycle(learner: Learner, *more: EMAWeights) -> None:
-        found = learner.lr_find(n_steps=SEARCH)
-        left = problem.steps - 4 * len(found.rates) // 3
+        found = learner.lr_find()
+        left = problem.steps - 4 * len(found.rates) // 3  # a step of the search costs 4/3
         learner.fit_one_cycle(f"{left} steps", found.suggestion, callbacks=more)
 
     def trained(train: Callable[[Learner], object]) -> list[NDArray[np.floating]]:

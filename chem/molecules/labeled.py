@@ -30,6 +30,8 @@ from fieldgrad.engine.files import atomic_write
 
 __all__ = ["LabeledTable", "divide", "read_labeled", "summary", "write_record"]
 
+_FEW = 100  # molecules to train on
+
 
 @dataclass(frozen=True)
 class LabeledTable:
@@ -282,6 +284,11 @@ def summary(found: LabeledTable, split: Split) -> list[str]:
         lines.append(
             f"Careful: {n_apart} molecules are in more than one part of this split, so the test "
             "knows some of the training."
+        )
+    if len(split.train) < _FEW:
+        lines.append(
+            f"Careful: {len(split.train)} molecules to learn from are few; compare with the "
+            "random forest and the mean, and do not trust the last digits of any score."
         )
     missing = 1 - np.isfinite(found.labels.values).mean()
     if missing:

@@ -7,10 +7,12 @@ Each task is a plain function; a recipe gives its keyword arguments, the command
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fieldgrad.engine import Tensor
 from fieldgrad.engine.errors import DataError
@@ -37,6 +39,7 @@ from fieldgrad.physics.tagging.data import (
     open_jets,
     predict_all,
 )
+from fieldgrad.physics.tagging.inputs import jet_column
 from fieldgrad.physics.tagging.model import ADAMW, JetModel
 from fieldgrad.physics.tagging.network import as_described
 from fieldgrad.physics.tagging.regressor import Regressor
@@ -182,7 +185,7 @@ def train_tagger(
         tagger.save(run_dir / "model.safetensors")
     tested, p = _predicted(tagger, data, run_dir, learner)
     if fold:
-        _write_fold(Fold.parse(fold), run_dir, tagger, data)
+        _write_fold(Fold.parse(fold), run_dir, tagger, data, _tagging_scores(tagger, data))
     name = type(tagger.network).__name__ + " + observables" * observables
     text = compare(
         {name: p},
@@ -217,6 +220,7 @@ def train_regressor(
     skip_corrupt: bool = False,
     n_workers: int = 2,
     seed: int = 0,
+    fold: str = "",
     resume: bool = False,
 ) -> str:
     """Train a network to estimate a number of each jet, and measure response and resolution.
@@ -260,6 +264,8 @@ def train_regressor(
         Processes that make jets, where no file is given.
     seed : int, default 0
         Of made jets, split, initial weights and order.
+    fold : str, optional
+        As for `train_tagger`.
     resume : bool, default False
         Continue the run in `run_dir`.
 
@@ -277,11 +283,14 @@ def train_regressor(
     """
     Plan(budget, 1)
     data = open_jets(
-        *_given_or_made(train, valid, test, run_dir, n_jets, seed, n_workers),
+        *_given_or_made(
+            train, valid, test, run_dir.parent if fold else run_dir, n_jets, seed, n_workers
+        ),
         config=config,
         observers=[name for name in (target, baseline) if name],
         memory_gb=memory_gb,
         skip_corrupt=skip_corrupt,
+        fold=fold,
         seed=seed,
     )
     note_data(data.record, run_dir, resume=resume)
@@ -306,6 +315,9 @@ def train_regressor(
         seed=seed,
     )
     tested, found = _predicted(regressor, data, run_dir, learner)
+    if fold:
+        mae = float(learner.history[-1]["mae"])
+        _write_fold(Fold.parse(fold), run_dir, regressor, data, {"mae": mae})
     name = type(regressor.network).__name__
     text = compare_estimates(regressor, found, tested, run_dir, baseline=baseline)
     return _summary(name, regressor, data, learner, len(tested), text, run_dir, "resolution.png")
@@ -332,28 +344,37 @@ def _with_observables(data: JetData) -> JetData:
     return replace(data, train=train, valid=valid, test=test, sample=sample)
 
 
-def _write_fold(fold: Fold, run_dir: Path, tagger: Tagger, data: JetData) -> None:
-    """Write the scores of a fold's own jets, with their numbers in the training files."""
-    jets, numbers = data.valid, data.numbers
-    assert isinstance(jets, JetBatch)
-    assert jets.labels is not None
-    assert numbers is not None
-    p = tagger.predict(jets)
-    (first, *others) = evaluate(jets.labels, p, jets.weights, names=tagger.label_names)
+def _tagging_scores(tagger: Tagger, data: JetData) -> dict[str, float]:
+    """Give the scores of a fold's own jets."""
+    assert isinstance(data.valid, JetBatch)
+    assert data.valid.labels is not None
+    p = tagger.predict(data.valid)
+    (first, *others) = evaluate(data.valid.labels, p, data.valid.weights, names=tagger.label_names)
     scores = {key: first[key] for key in ("auc", "accuracy", "rejection_50")}
     for row in others:
         scores |= {f"{key}_{row['signal']}": row[key] for key in ("auc", "rejection_50")}
-    columns = list(tagger.columns(p))
+    return scores
+
+
+def _write_fold(
+    fold: Fold, run_dir: Path, model: JetModel, data: JetData, scores: Mapping[str, float]
+) -> None:
+    """Write predictions for a fold's own jets, with their numbers in the training files."""
+    jets, numbers = data.valid, data.numbers
+    assert isinstance(jets, JetBatch)
+    assert numbers is not None
+    columns: dict[str, Any] = {"jet": numbers}
+    if isinstance(model, Tagger):
+        columns["label"] = np.array(model.label_names)[jets.labels]
+    elif isinstance(model, Regressor):
+        columns[model.target] = jet_column(jets, model.target).astype(float).round(6)
+    columns |= {
+        name: values.astype(float).round(6)
+        for name, values in model.columns(model.predict(jets)).items()
+    }
+    lists = [values.tolist() for values in columns.values()]
     fold.write(
-        run_dir,
-        scores,
-        (
-            {"jet": number, "label": tagger.label_names[label]}
-            | dict(zip(columns, values, strict=True))
-            for number, label, values in zip(
-                numbers.tolist(), jets.labels.tolist(), p.round(6).tolist(), strict=True
-            )
-        ),
+        run_dir, scores, (dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True))
     )
 
 

@@ -16,8 +16,9 @@ from fieldgrad.engine.train.prediction import members
 from fieldgrad.physics.figures.metrics import auc
 from fieldgrad.physics.reading.datasets import made_up_jets
 from fieldgrad.physics.reading.outputs import write_reference_table
+from fieldgrad.physics.reading.streams import read_jets
 from fieldgrad.physics.tagging.losses import cross_entropy
-from fieldgrad.physics.tagging.model import join_models
+from fieldgrad.physics.tagging.model import JetModel, join_models
 from fieldgrad.physics.tagging.tagger import Tagger
 from fieldgrad.physics.tagging.validation import ClassScores
 
@@ -105,3 +106,28 @@ def test_a_recipe_is_cross_validated_in_one_command(tmp_path):
     scores = np.array([float(row["score_top"]) for row in rows])
     assert float(folds[0]["auc"]) == pytest.approx(auc(labels[first], scores[first]), abs=1e-3)
     assert len(members(Tagger.load(tmp_path / "folds" / "model.safetensors").network)) == 2
+
+
+def test_a_regression_is_cross_validated_in_one_command(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra physics")
+    write_reference_table(tmp_path / "train.h5", JETS)
+    settings = [f"train={tmp_path / 'train.h5'}", "model.phi=[8]", "model.f=[8]", "budget=2 epochs",
+                "batch_size=64", "target=jet_mass", "baseline=''"]  # fmt: skip
+    sets = [word for setting in settings for word in ("--set", setting)]
+    command = ["run", "physics/groomed-mass", "--folds", "2", "--out", str(tmp_path / "folds")]
+    result = CliRunner().invoke(app, [*command, *sets])
+    assert result.exit_code == 0, result.output
+    with open(tmp_path / "folds" / "out_of_fold.csv") as file:
+        rows = list(csv.DictReader(file))
+    jets = np.array([int(row["jet"]) for row in rows])
+    assert sorted(jets.tolist()) == list(range(len(JETS)))
+    masses = np.array([float(row["jet_mass"]) for row in rows])
+    np.testing.assert_allclose(masses, read_jets(tmp_path / "train.h5").mass[jets], rtol=1e-4)
+    (column,) = {name for name in rows[0] if name.endswith(("jet_mass", "q50"))} - {"jet_mass"}
+    errors = np.abs(masses - [float(row[column]) for row in rows])
+    with open(tmp_path / "folds" / "folds.csv") as file:
+        folds = list(csv.DictReader(file))
+    first = np.array([row["fold"] == "1" for row in rows])
+    assert float(folds[0]["mae"]) == pytest.approx(errors[first].mean(), rel=1e-3)
+    joined = JetModel.load(tmp_path / "folds" / "model.safetensors")
+    assert len(members(joined.network)) == 2
