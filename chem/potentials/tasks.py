@@ -12,25 +12,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fieldgrad.chem.potentials import report
 from fieldgrad.chem.potentials.evaluation import Errors, compare
 from fieldgrad.chem.potentials.forcefield import ForceLoss
 from fieldgrad.chem.potentials.generate import generate
 from fieldgrad.chem.potentials.io import Keys, Units, read_structures, write_structures
 from fieldgrad.chem.potentials.painn import PaiNN
-from fieldgrad.chem.potentials.potential import Potential
+from fieldgrad.chem.potentials.potential import Potential, Prediction
 from fieldgrad.chem.potentials.schnet import SchNet
 from fieldgrad.chem.potentials.structures import Structures
 from fieldgrad.chem.potentials.training import Fitted, fit_potential
+from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.optim import AdamW, Optimizer
 from fieldgrad.engine.train.budget import Plan
+from fieldgrad.engine.train.folds import Fold
 from fieldgrad.engine.train.schedules import cosine
 
 __all__ = ["report_errors", "train_on_generated", "train_on_structures"]
 
 log = logging.getLogger("fieldgrad.chem")
+
+_BLOCKS = 5  # of neighbors in a trajectory, of which a fold consists
 
 
 def train_on_structures(
@@ -60,6 +67,7 @@ def train_on_structures(
     stress_unit: str = "",
     checks: bool = True,
     seed: int = 0,
+    fold: str = "",
     resume: bool = False,
 ) -> str:
     """Train a potential on structures of a file.
@@ -104,6 +112,9 @@ def train_on_structures(
         Look for wrong units and signs first.
     seed : int, default 0
         Seed of division, weights and order.
+    fold : str, optional
+        Evaluate on this fold of the structures, such as "2/5", and train without it;
+        ``fieldgrad run RECIPE --folds 5`` runs all. Folds consist of blocks of neighbors.
     resume : bool, default False
         Continue the run in `run_dir`.
 
@@ -124,8 +135,11 @@ def train_on_structures(
     keys = Keys(energy_key, force_key, stress_key)
     structures = read_structures(data, keys=keys, units=units)
     held_out = None if test is None else read_structures(test, keys=keys, units=units)
+    if fold and held_out is not None:
+        raise DataError("fold and test are both given; a fold is what to evaluate on. Leave one.")
+    train, held_out, numbers = _divided(structures, held_out, fold, seed)
     fitted = fit_potential(
-        structures,
+        train,
         run_dir=run_dir,
         budget=budget,
         model=model,
@@ -141,7 +155,7 @@ def train_on_structures(
         seed=seed,
         resume=resume,
     )
-    return _finish(fitted, held_out if held_out is not None else fitted.test, run_dir)
+    return _finish(fitted, fitted.test if held_out is None else held_out, run_dir, fold, numbers)
 
 
 def train_on_generated(
@@ -165,6 +179,7 @@ def train_on_generated(
     test_part: float = 0.1,
     n_networks: int = 1,
     seed: int = 0,
+    fold: str = "",
     resume: bool = False,
 ) -> str:
     """Make structures by molecular dynamics with a fast method, and train a potential on them.
@@ -197,6 +212,8 @@ def train_on_generated(
         As for `train_on_structures`.
     seed : int, default 0
         Seed of everything.
+    fold : str, optional
+        As for `train_on_structures`; all folds are of the same structures.
     resume : bool, default False
         Continue the run in `run_dir`.
 
@@ -213,7 +230,7 @@ def train_on_generated(
         If the method's library is not installed.
     """
     Plan(budget, 1)
-    made = run_dir / "structures.extxyz"
+    made = (run_dir.parent if fold else run_dir) / "structures.extxyz"
     if not made.exists():
         log.info("simulating %s with %s: %d structures", system, method, n_structures)
         write_structures(
@@ -222,8 +239,9 @@ def train_on_generated(
             ),
             made,
         )
+    train, test, numbers = _divided(read_structures(made), None, fold, seed)
     fitted = fit_potential(
-        read_structures(made),
+        train,
         run_dir=run_dir,
         budget=budget,
         model=model,
@@ -232,12 +250,12 @@ def train_on_generated(
         batch_size=batch_size,
         loss=ForceLoss(energy_weight, force_weight, stress_weight),
         ema=ema,
-        held_back=(valid_part, test_part),
+        held_back=(valid_part, test_part if test is None else 0.0),
         n_networks=n_networks,
         seed=seed,
         resume=resume,
     )
-    return _finish(fitted, fitted.test, run_dir)
+    return _finish(fitted, fitted.test if test is None else test, run_dir, fold, numbers)
 
 
 def report_errors(potential: Potential, structures: Structures, folder: Path) -> list[Errors]:
@@ -272,11 +290,27 @@ def _write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _finish(fitted: Fitted, test: Structures, run_dir: Path) -> str:
+def _divided(
+    structures: Structures, test: Structures | None, fold: str, seed: int
+) -> tuple[Structures, Structures | None, NDArray[np.int64]]:
+    """Give the structures to train on, those of the fold, and the places of these."""
+    if not fold:
+        return structures, test, np.arange(0)
+    one, n = Fold.parse(fold), len(structures)
+    blocks = np.arange(n) * one.n_folds * _BLOCKS // n
+    rows, numbers = one.divide(n, groups=blocks.tolist(), seed=seed)
+    return structures[rows], structures[numbers], numbers
+
+
+def _finish(
+    fitted: Fitted, test: Structures, run_dir: Path, fold: str, numbers: NDArray[np.int64]
+) -> str:
     """Draw the curves, compare with the structures held back, and sum it up."""
     potential, history = fitted.potential, fitted.histories[0]
     report.plot_history(history, run_dir / "training.png")
     errors = report_errors(potential, test, run_dir) if len(test) else []
+    if fold:
+        _write_fold(Fold.parse(fold), run_dir, errors, test, potential.predict(test), numbers)
     n = len(potential.networks)
     lines = [
         f"\nTrained {potential.networks[0].n_parameters():,} weights ({potential.model}"
@@ -289,3 +323,26 @@ def _finish(fitted: Fitted, test: Structures, run_dir: Path) -> str:
         f"Use it: fieldgrad chem md STRUCTURE -m {run_dir / 'model.safetensors'}",
     ]
     return "\n".join(lines)
+
+
+def _write_fold(
+    fold: Fold,
+    run_dir: Path,
+    errors: Sequence[Errors],
+    test: Structures,
+    prediction: Prediction,
+    numbers: NDArray[np.int64],
+) -> None:
+    """Write the errors of a fold, and of each of its structures, by its place in the data."""
+    scores = {f"{e.quantity.replace(' ', '_')}_mae_{e.unit}": e.mae for e in errors}
+    found = prediction.structures
+    off = np.abs(found.forces - test.forces).mean(axis=1)
+    force_mae = np.add.reduceat(off, test.offsets[:-1]) / test.sizes
+    columns = {
+        "structure": numbers,
+        "energy_ev": test.energies.round(6),
+        "predicted_energy_ev": found.energies.round(6),
+        "force_mae_ev_per_angstrom": force_mae.round(6),
+    }
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    fold.write(run_dir, scores, (dict(zip(columns, row, strict=True)) for row in rows))

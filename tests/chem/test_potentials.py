@@ -376,6 +376,32 @@ def test_md_relax_and_generate_work_from_the_command_line(trained, tmp_path):
     assert "all bonds held" in " ".join(result.output.split())
 
 
+def test_a_potential_is_cross_validated_in_one_command(tmp_path):
+    settings = ["n_structures=20", "budget=2 epochs", "model.n_features=8", "model.n_basis=8"]
+    sets = [word for setting in settings for word in ("--set", setting)]
+    command = ["run", "chem/copper-emt", "--folds", "2", "--out", str(tmp_path / "folds"), *sets]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    made = read_structures(tmp_path / "folds" / "structures.extxyz")
+    with open(tmp_path / "folds" / "out_of_fold.csv") as file:
+        rows = list(csv.DictReader(file))
+    places = np.array([int(row["structure"]) for row in rows])
+    assert sorted(places.tolist()) == list(range(20))
+    energies = np.array([float(row["energy_ev"]) for row in rows])
+    np.testing.assert_allclose(energies, made.energies[places], atol=1e-5)
+    with open(tmp_path / "folds" / "folds.csv") as file:
+        folds = list(csv.DictReader(file))
+    for fold in ("1", "2"):
+        own = np.array([row["fold"] == fold for row in rows])
+        assert np.diff(np.sort(places[own])).min() == 1  # blocks of neighbors
+        potential = Potential.load(tmp_path / "folds" / f"fold-{fold}" / "model.safetensors")
+        found = potential.predict(made[places[own]]).structures.energies
+        predicted = [float(row["predicted_energy_ev"]) for row in rows if row["fold"] == fold]
+        np.testing.assert_allclose(found, predicted, atol=1e-4)
+        mae = 1000 * np.abs(found - energies[own]).mean()
+        assert float(folds[int(fold) - 1]["energy_mae_meV"]) == pytest.approx(mae, rel=1e-3)
+
+
 def test_messages_of_the_commands(trained, copper, tmp_path):
     model = trained / "model.safetensors"
     refused(chem("md", "ethanol", "-m", model), "atoms of H, C, O, which this potential was never")
