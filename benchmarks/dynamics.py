@@ -1,8 +1,8 @@
 """An ethanol in motion with the SchNet of the suite ethanol: relaxed, kept at 300 K, left alone.
 
 Needs FIELDGRAD_DATA as that suite does, and trains for 100 epochs first. The potential is an ASE
-calculator; each simulation has 10,000 steps of 0.5 fs. The mean temperature of nine atoms scatters by
-12 K from one such run to the next, so several are averaged.
+calculator; each simulation has 10,000 steps of 0.5 fs. The mean temperature of nine atoms scatters
+by 12 K from one such run to the next, so several are averaged.
 """
 
 import statistics
