@@ -118,7 +118,7 @@ def compare(problem: Problem) -> Iterator[Row]:
         def begin(learner: Learner) -> None:
             groups = layer_groups(learner.model)[:-1]
             for own, learned in zip(chain(*groups), chain(*bodies[learner.seed]), strict=True):
-                own.assign(learned.data.numpy())
+                own.assign(learned.data)
             train(learner)
 
         return begin
