@@ -67,8 +67,7 @@ class RateSearch:
         """A highest rate for one cycle: that at which the loss falls most steeply.
 
         Still higher rates lower the loss in a search, and harm a training: layers that are
-        normalized bear single large steps. The next search may say two or three times as much, or
-        as little; one cycle is not more sensitive than that.
+        normalized bear single large steps. The next search may say twice as much, or half.
         """
         smoothed = np.array(self.smoothed)
         end = int(smoothed.argmin()) + 1

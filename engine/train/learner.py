@@ -277,17 +277,17 @@ class Learner:
         self._run()
 
     def lr_find(
-        self, lowest: float = 1e-5, highest: float = 1.0, n_steps: int = 30
+        self, lowest: float = 1e-6, highest: float = 1.0, n_steps: int = 20
     ) -> finder.RateSearch:
         """Try rising learning rates for some steps, and put everything back as it was.
 
         Parameters
         ----------
-        lowest, highest : float, default 1e-5 and 1
+        lowest, highest : float, default 1e-6 and 1
             First and last rate; the search ends earlier when the loss explodes.
-        n_steps : int, default 30
+        n_steps : int, default 20
             Number of steps; each costs a third more than a step of training. More of them train
-            the model already where rates are low, and then say too little of the high ones.
+            the model already where rates are low, and say less of the high ones.
 
         Returns
         -------

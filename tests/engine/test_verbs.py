@@ -61,7 +61,7 @@ def test_the_search_for_a_rate_leaves_everything_as_it_was():
         np.testing.assert_array_equal(array, before[1][name])
     assert fg.random.get_state() == before[2]
     assert len(found.rates) == len(found.losses) <= 60
-    assert found.rates[0] == pytest.approx(1e-5)
+    assert found.rates[0] == pytest.approx(1e-6)
     assert list(found.rates) == sorted(found.rates)
 
 
