@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.features import ATOM_SIZE, BOND_SIZE
+from fieldgrad.chem.molecules.refinement import Round, refine
 from fieldgrad.engine import (
     Tensor,
     concat,
@@ -80,17 +81,28 @@ class DirectedMessagePassing(nn.Module):
         Tensor
             Shape (n_atoms, hidden_size).
         """
-        v, w = np.asarray(edges)
-        n_atoms = atoms.shape[0]
-        back = np.arange(len(v)) ^ 1
-        h_0 = self.W_i(concat([gather(atoms, v), bonds], axis=1))  # (edge, hidden), eq. 3
+        v, _ = ends = np.asarray(edges)
+        # Bonds and atoms that are alike are computed once, unless something tells them apart.
+        apart = atoms.requires_grad or bonds.requires_grad or (self.training and self.dropout.p > 0)
+        features = None if apart else (np.asarray(atoms), np.asarray(bonds))
+        start, (*rounds, last) = refine(ends, atoms.shape[0], self.depth - 1, features)
+        h_0 = self.W_i(
+            concat([gather(atoms, v[start.first]), gather(bonds, start.first)], axis=1)
+        )  # (edge class, hidden), eq. 3
         h = relu(h_0)
-        for _ in range(self.depth - 1):
-            incoming = segment_sum(h, w, num_segments=n_atoms)  # (atom, hidden)
-            m = gather(incoming, v) - gather(h, back)  # eq. 1: all edges into v but the one from w
-            h = self.dropout(relu(h_0 + self.W_h(m)))  # eq. 2
-        m = segment_sum(h, w, num_segments=n_atoms)  # eq. 4
-        return self.dropout(relu(self.W_o(concat([atoms, m], axis=1))))  # eq. 5
+        for step in rounds:
+            m = _received(h, step)  # eq. 1: from all edges into v but the one from w
+            own = gather(h_0, start.of[step.classes.first])
+            h = self.dropout(relu(own + self.W_h(m)))  # eq. 2
+        m = _received(h, last)  # eq. 4
+        x = gather(atoms, last.classes.first)
+        h = self.dropout(relu(self.W_o(concat([x, m], axis=1))))  # eq. 5
+        return gather(h, last.classes.of)
+
+
+def _received(h: Tensor, step: Round) -> Tensor:
+    n_classes = len(step.classes.first)
+    return segment_sum(gather(h, step.sources), step.targets, num_segments=n_classes)
 
 
 class AttentiveReadout(nn.Module):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.features import atom_codes, atom_vectors, bond_codes, bond_vectors
 
-__all__ = ["GraphArrays", "Ints", "MoleculeGraphs"]
+__all__ = ["GraphArrays", "Ints", "MoleculeGraphs", "rows_of"]
 
 Ints = NDArray[np.integer[Any]]
 # atoms (n_atoms, 72), bonds (n_edges, 14), edges (2, n_edges), offsets (n_molecules + 1,)
@@ -135,8 +135,8 @@ class MoleculeGraphs:
             A copy of these.
         """
         index = np.asarray(indices, np.int64)
-        atoms, atom_offsets = _ranges(self.atom_offsets, index)
-        bonds, bond_offsets = _ranges(self.bond_offsets, index)
+        atoms, atom_offsets = rows_of(self.atom_offsets, index)
+        bonds, bond_offsets = rows_of(self.bond_offsets, index)
         return MoleculeGraphs(
             self.atom_codes[atoms],
             self.masses[atoms],
@@ -203,8 +203,25 @@ class MoleculeGraphs:
         return cls(**{entry.name: arrays[entry.name] for entry in fields(cls)})
 
 
-def _ranges(offsets: NDArray[np.int64], index: NDArray[np.int64]) -> tuple[Ints, NDArray[np.int64]]:
-    """Give the rows of some segments one after the other, and where each begins there."""
+def rows_of(
+    offsets: NDArray[np.int64], index: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the rows of some segments one after the other.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape (n_segments + 1,)
+        Segment i has rows ``offsets[i]`` to ``offsets[i + 1]``.
+    index : ndarray of int64, shape (n_wanted,)
+        Segments, in the order wanted.
+
+    Returns
+    -------
+    rows : ndarray of int64, shape (n_rows,)
+        Theirs.
+    begins : ndarray of int64, shape (n_wanted + 1,)
+        Where those of each wanted segment begin in `rows`, and their number.
+    """
     sizes = offsets[index + 1] - offsets[index]
     begins = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     rows = np.arange(begins[-1]) + np.repeat(offsets[index] - begins[:-1], sizes)
