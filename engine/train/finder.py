@@ -3,10 +3,12 @@
 import copy
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fieldgrad.engine.autograd import no_grad
 from fieldgrad.engine.charts import Curve, chart
@@ -24,6 +26,8 @@ __all__ = ["RateSearch", "search"]
 _EXPLODED = 4.0
 # Width of the smoothing: the standard deviation of its weights, in powers of ten of the rate.
 _WIDTH = 0.2
+# No step of a training should change the weights by more than this part of their size.
+_LARGEST_CHANGE = 0.1
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +44,9 @@ class RateSearch:
         The loss of the same batches with the weights from which the search began. Only the
         difference is of interest: how hard each batch is, which differs more than what a small
         rate changes, is the same in both.
+    changes : tuple of float
+        By which part of their size the step at each rate but the last changed the weights, those
+        of one dimension left out.
 
     Attributes
     ----------
@@ -50,6 +57,7 @@ class RateSearch:
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     untrained: tuple[float, ...]
+    changes: tuple[float, ...]
 
     def __repr__(self) -> str:
         return f"RateSearch({len(self.rates)} rates, suggestion={self.suggestion:.3g})"
@@ -64,10 +72,17 @@ class RateSearch:
 
     @property
     def suggestion(self) -> float:
-        """A highest rate for one cycle: that at which the loss falls most steeply.
+        """A highest rate for one cycle: where the loss falls most steeply, or below.
 
-        Still higher rates lower the loss in a search, and harm a training: layers that are
-        normalized bear single large steps. The next search may say twice as much, or half.
+        Layers that are normalized do not care for the size of their weights, so the loss of a
+        search still falls at rates that harm a training. So the rate is also no higher than that
+        at which a step changes the weights by a tenth. The next search may say twice as much, or
+        half.
+
+        References
+        ----------
+        You, Gitman, Ginsburg, "Large batch training of convolutional networks", 2017,
+        arXiv:1708.03888, section 4: steps measured by the size of the weights.
         """
         smoothed = np.array(self.smoothed)
         end = int(smoothed.argmin()) + 1
@@ -76,7 +91,16 @@ class RateSearch:
                 f"lr_find: the loss falls over {end} of {len(self.rates)} rates only, too few "
                 "to suggest one. Lower `lowest`, or look at the plot."
             )
-        return self.rates[int(np.gradient(smoothed[:end], np.log(self.rates[:end])).argmin())]
+        steepest = int(np.gradient(smoothed[:end], np.log(self.rates[:end])).argmin())
+        return min(self.rates[steepest], self._largest_rate())
+
+    def _largest_rate(self) -> float:
+        """Give the rate at which a step changes the weights as much as any should."""
+        changes = np.maximum.accumulate(self.changes)
+        if changes[-1] <= _LARGEST_CHANGE:
+            return math.inf
+        rates = np.log(self.rates[: len(changes)])
+        return math.exp(np.interp(_LARGEST_CHANGE, changes, rates))
 
     def svg(self) -> str:
         """Draw the loss against the rate.
@@ -149,6 +173,8 @@ def search(learner: "Learner", lowest: float, highest: float, n_steps: int) -> R
     rates = [float(rate) for rate in np.geomspace(lowest, highest, n_steps)]
     losses: list[float] = []
     first: list[float] = []
+    changes: list[float] = []
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     model.train()
     untrained = copy.deepcopy(model)
     try:
@@ -165,8 +191,10 @@ def search(learner: "Learner", lowest: float, highest: float, n_steps: int) -> R
                 if len(losses) == n_steps or _has_exploded(losses, first):
                     break
                 loss.backward()
+                before = [p.data.copy() for p in matrices]
                 optimizer.step()
                 optimizer.zero_grad()
+                changes.append(_change(before, [p.data for p in matrices]))
             else:
                 continue
             break
@@ -182,7 +210,16 @@ def search(learner: "Learner", lowest: float, highest: float, n_steps: int) -> R
             f"lr_find: the loss is {losses[0]:g} at rate {lowest:g} and soon not finite. Lower "
             "`lowest`, or look for NaN in the data."
         )
-    return RateSearch(tuple(rates[:n]), tuple(losses[:n]), tuple(first[:n]))
+    return RateSearch(
+        tuple(rates[:n]), tuple(losses[:n]), tuple(first[:n]), tuple(changes[: n - 1])
+    )
+
+
+def _change(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]]) -> float:
+    """Measure the difference of all weights together by their size."""
+    size = math.hypot(*map(np.linalg.norm, before))
+    moved = math.hypot(*(np.linalg.norm(b - a) for a, b in zip(before, after, strict=True)))
+    return moved / size if size else 0.0
 
 
 def _has_exploded(losses: list[float], untrained: list[float]) -> bool:

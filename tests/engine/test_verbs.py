@@ -74,6 +74,34 @@ def test_the_suggested_rate_trains_better_than_one_a_hundred_times_lower():
     assert good.history[-1]["valid_loss"] < 0.7 * slow.history[-1]["valid_loss"]
 
 
+class ByDirection(nn.Module):
+    """Logits that do not depend on the size of the weights, as with normalized layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2, bias=False)
+
+    def forward(self, x):
+        return self.layer(x) / fg.sqrt(fg.sum(self.layer.weight**2))
+
+
+def test_no_suggested_rate_changes_the_weights_by_more_than_a_tenth():
+    fg.manual_seed(0)
+    model = ByDirection()
+    learner = Learner(model, cross_entropy, SGD(model.parameters(), lr=1), Loader(moons(96), 16))
+    found = learner.lr_find(1e-3, 1e3)
+    assert len(found.changes) == len(found.rates) - 1
+    # The loss falls at far higher rates still.
+    k = int(np.searchsorted(found.rates, found.suggestion))
+    assert found.changes[k - 1] < 0.1 < found.changes[k]
+    assert int(np.argmin(found.smoothed)) > k + 2
+    # The first change is that of a first step at the first rate.
+    before = model.layer.weight.data.copy()
+    learner.fit("1 step", lr=found.rates[0], callbacks=[ScheduleLR(constant)])
+    moved = np.linalg.norm(model.layer.weight.data - before) / np.linalg.norm(before)
+    assert found.changes[0] == pytest.approx(moved, rel=1e-3)
+
+
 def test_the_search_shows_its_plot(tmp_path):
     found = make().lr_find(n_steps=40)
     found.plot(tmp_path / "rates.svg")
