@@ -11,6 +11,7 @@ This module knows no op's maths: ops enter ``TABLE`` as ``op.py`` declares them.
 """
 import operator
 import os
+from copy import deepcopy
 
 import numpy as np
 

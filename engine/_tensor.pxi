@@ -157,11 +157,14 @@ cdef class Tensor:
         if wants(self) and self.node is not None:
             raise GradientError("deepcopy: the tensor is the result of an op, whose history cannot be copied; "
                                 "copy a leaf, or .detach() first.")
-        cdef Tensor t = wrap(self.data.copy(order="K"))
+        cdef Tensor t = type(self).__new__(type(self))  # a parameter stays one
+        memo[id(self)] = t
+        t.data = self.data.copy(order="K")
         t._requires_grad = self._requires_grad
         if self.grad is not None:
             t.grad = self.grad.__deepcopy__(memo)
-        memo[id(self)] = t
+        if type(self) is not Tensor:
+            t.__dict__.update(deepcopy(self.__dict__, memo))
         return t
 
     def __reduce__(self):

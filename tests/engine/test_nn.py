@@ -1,11 +1,14 @@
 """Modules: names, state, modes, hooks; layers and losses against formulas."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import fieldgrad.engine as fg
 from fieldgrad.engine import nn
 from fieldgrad.engine.errors import DataError, ShapeError
+from fieldgrad.engine.optim import SGD
 
 
 class Twice(nn.Module):
@@ -57,6 +60,27 @@ def test_state_that_does_not_fit_changes_nothing_and_says_why():
         model.load_state_dict({})
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_copied_model_is_a_model_of_its_own():
+    model = Twice()
+    model.first.weight.unit = "mm"
+    model.second.eval()
+    twin = copy.deepcopy(model)
+    assert [name for name, _ in twin.named_parameters()] == [n for n, _ in model.named_parameters()]
+    assert all(type(p) is nn.Parameter and p.requires_grad for p in twin.parameters())
+    assert twin.again is twin.first
+    assert twin.first.weight.unit == "mm"
+    assert not twin.second.training
+    before = model.state_dict()
+    x = fg.tensor(np.ones((1, 3), np.float32))
+    np.testing.assert_array_equal(twin(x).data, model(x).data)
+    fg.sum(twin(x)).backward()
+    SGD(twin.parameters(), lr=1.0).step()
+    twin.count[0] = 5
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert (twin.first.weight.data != model.first.weight.data).any()
 
 
 def test_dropout_acts_only_while_training():
