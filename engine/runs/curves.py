@@ -7,9 +7,10 @@ from typing import Any
 from fieldgrad.engine.charts import Curve, chart
 from fieldgrad.engine.train.run import Change
 
-__all__ = ["run_charts"]
+__all__ = ["run_charts", "spoken"]
 
 _NO_METRIC = ("kind", "step", "epoch", "seconds", "lr", "loss", "train_loss", "valid_loss")
+_WRITTEN = {word.lower(): word for word in ("AUC", "MAE", "RMSE", "ROC", "meV")}
 
 
 def run_charts(
@@ -51,10 +52,32 @@ def run_charts(
     for name in dict.fromkeys(key for row in checks for key in row if key not in _NO_METRIC):
         families.setdefault(name.partition("_")[0], []).append(name)
     for family, names in families.items():
-        title = (family if names[1:] else names[0]).replace("_", " ").capitalize()
+        title = spoken(family if names[1:] else names[0])
+        title = title[0].upper() + title[1:]
         curves = [_curve(name, checks, name) for name in names[:8]]
         charts[title] = _draw(title, curves, marks, sizes[1])
     return charts
+
+
+def spoken(name: str) -> str:
+    """Write the name of a metric as people do.
+
+    Parameters
+    ----------
+    name : str
+        As in the log.
+
+    Returns
+    -------
+    str
+        For a page.
+
+    Examples
+    --------
+    >>> spoken("force_mae_mev")
+    'force MAE meV'
+    """
+    return " ".join(_WRITTEN.get(word, word) for word in name.split("_"))
 
 
 def _losses(steps: Sequence[dict[str, Any]], checks: Sequence[dict[str, Any]]) -> list[Curve]:

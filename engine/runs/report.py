@@ -16,7 +16,7 @@ from fieldgrad.engine import recipe
 from fieldgrad.engine.errors import FieldgradError, FileError
 from fieldgrad.engine.field import Field, find_field, import_object
 from fieldgrad.engine.files import atomic_write
-from fieldgrad.engine.runs.curves import run_charts
+from fieldgrad.engine.runs.curves import run_charts, spoken
 from fieldgrad.engine.runs.listing import clock
 from fieldgrad.engine.train.logs import picture_files
 from fieldgrad.engine.train.run import Run
@@ -209,7 +209,7 @@ def _facts(status: Mapping[str, Any]) -> str:
         shown.append(("weights", f"{status['n_parameters']:,}"))
     skipped = ("epoch", "step", "seconds", "lr")
     numbers = [(k, v) for k, v in row.items() if k not in skipped and v is not None]
-    shown += [(name.replace("_", " "), f"{value:.4g}") for name, value in numbers[:4]]
+    shown += [(spoken(name), f"{value:.4g}") for name, value in numbers[:4]]
     cells = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for name, value in shown)
     return f"<div class=facts>{cells}</div>"
 
