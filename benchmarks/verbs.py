@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.runner import Row
 from fieldgrad.engine.nn import Module
-from fieldgrad.engine.train import EMAWeights, Learner, ScheduleLR, constant
+from fieldgrad.engine.train import Callback, EMAWeights, Learner, ScheduleLR, constant
 from fieldgrad.engine.train.groups import layer_groups
 
-__all__ = ["Problem", "compare"]
+__all__ = ["Problem", "compare", "one_cycle"]
 
 
 @dataclass
@@ -56,6 +56,13 @@ class Problem:
     pretrain: Callable[[int], Module] | None = None
 
 
+def one_cycle(learner: Learner, steps: int, *more: Callback) -> None:
+    """Train with `lr_find` and `fit_one_cycle`, for so many steps together."""
+    found = learner.lr_find()
+    left = steps - 4 * len(found.rates) // 3  # a step of the search costs 4/3
+    learner.fit_one_cycle(f"{left} steps", found.suggestion, callbacks=more)
+
+
 def compare(problem: Problem) -> Iterator[Row]:
     """Train in every way for the same number of steps, and give mean and spread over the seeds.
 
@@ -73,15 +80,13 @@ def compare(problem: Problem) -> Iterator[Row]:
     Row
         For each way of training.
     """
-    steps, customary = f"{problem.steps} steps", problem.rates[0]
+    customary = problem.rates[0]
 
-    def fixed(rate: float) -> Callable[[Learner], object]:
-        return lambda learner: learner.fit(steps, lr=rate, callbacks=[ScheduleLR(constant)])
+    def fixed(rate: float) -> Callable[..., object]:
+        def train(learner: Learner, steps: int = problem.steps) -> None:
+            learner.fit(f"{steps} steps", lr=rate, callbacks=[ScheduleLR(constant)])
 
-    def one_cycle(learner: Learner, *more: EMAWeights) -> None:
-        found = learner.lr_find()
-        left = problem.steps - 4 * len(found.rates) // 3  # a step of the search costs 4/3
-        learner.fit_one_cycle(f"{left} steps", found.suggestion, callbacks=more)
+        return train
 
     def trained(train: Callable[[Learner], object]) -> list[NDArray[np.floating]]:
         predictions = []
@@ -103,10 +108,11 @@ def compare(problem: Problem) -> Iterator[Row]:
     named = ", ".join(f"{rate:g}" for rate in sorted(tried))
     if len(tried) > 1:
         yield Row(f"fixed rate, the best of {named}: {best:g}", **_values(tried[best]))
-    yield row("fit, the field's own schedule at its rate", trained(lambda one: one.fit(steps)))
-    found = trained(one_cycle)
+    own = trained(lambda learner: learner.fit(f"{problem.steps} steps"))
+    yield row("fit, the field's own schedule at its rate", own)
+    found = trained(lambda learner: one_cycle(learner, problem.steps))
     yield row("lr_find, fit_one_cycle", found)
-    averaged = trained(lambda learner: one_cycle(learner, EMAWeights()))
+    averaged = trained(lambda learner: one_cycle(learner, problem.steps, EMAWeights()))
     yield row("lr_find, fit_one_cycle, averaged weights", averaged)
     joined = [np.mean(found, axis=0)]
     yield row(f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)", joined)
@@ -117,22 +123,27 @@ def compare(problem: Problem) -> Iterator[Row]:
     def tuned(train: Callable[[Learner], object]) -> Callable[[Learner], object]:
         def begin(learner: Learner) -> None:
             groups = layer_groups(learner.model)[:-1]
-            for own, learned in zip(chain(*groups), chain(*bodies[learner.seed]), strict=True):
-                own.assign(learned.data)
+            for mine, learned in zip(chain(*groups), chain(*bodies[learner.seed]), strict=True):
+                mine.assign(learned.data)
             train(learner)
 
         return begin
 
-    def thaw(learner: Learner) -> None:
-        first = problem.steps // 8
-        learner.freeze()
-        learner.fit(f"{first} steps", lr=customary, callbacks=[ScheduleLR(constant)])
-        learner.unfreeze()
-        learner.fit(f"{problem.steps - first} steps", callbacks=[ScheduleLR(constant)])
+    def thawed(rest: Callable[..., object]) -> Callable[[Learner], object]:
+        def thaw(learner: Learner) -> None:
+            first = problem.steps // 8
+            learner.freeze()
+            fixed(customary)(learner, first)
+            learner.unfreeze()
+            rest(learner, problem.steps - first)
+
+        return tuned(thaw)
 
     name = f"pretrained on {problem.relation} (not counted)"
+    frozen = f"{name}, frozen but for the head for an eighth of the steps"
     yield row(f"{name}, fixed rate", trained(tuned(fixed(customary))))
-    yield row(f"{name}, frozen but for the head for an eighth of the steps", trained(tuned(thaw)))
+    yield row(frozen, trained(thawed(fixed(customary))))
+    yield row(f"{frozen}; lr_find, fit_one_cycle", trained(thawed(one_cycle)))
 
 
 def _values(row: Row) -> dict[str, object]:
