@@ -54,11 +54,11 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         return dice.value()["dice"]
 
     def pretrain(seed: int) -> Module:
-        """Learn what is hippocampus, whichever part, in half the time."""
+        """Learn what is hippocampus, whichever part."""
         learner = make(seed)
         parts = learner.loss_function
         learner.loss_function = lambda logits, labels: parts(logits, minimum(labels, 1))
-        learner.fit(f"{STEPS // 2} steps")
+        learner.fit(f"{STEPS} steps")
         learner.loss_function = parts
         return copy.deepcopy(learner.model)
 

@@ -2,8 +2,8 @@
 
 Simulated top and QCD jets (``physics/train.h5`` and ``test.h5`` of the environment variable
 FIELDGRAD_DATA; without them there are no rows): area under the ROC curve of 10,000 test jets,
-trained on 10,000 others. A network for fine-tuning has seen 30,000 jets of no known class before,
-and learned whether τ32 is above its median.
+trained on 10,000 others. Views are the jets' mirror images. A network for fine-tuning has seen
+30,000 jets of no known class before, and learned whether τ32 is above its median.
 """
 
 import os
@@ -17,6 +17,7 @@ from benchmarks.verbs import Problem, compare
 from fieldgrad.engine.nn import Module
 from fieldgrad.engine.optim import AdamW
 from fieldgrad.engine.train import GradientClip, Learner, ScheduleLR, one_cycle
+from fieldgrad.engine.train.prediction import View
 from fieldgrad.physics.figures.metrics import auc
 from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.jets.substructure import with_observables
@@ -57,8 +58,24 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         learner.fit("4 epochs")
         return learner.model
 
+    # A jet and its mirror image are equally likely, whatever it came from.
+    features = Tagger.build("pfn", train).preprocessing.group("features").names
+
+    def reflected(*columns: str) -> View:
+        signs = np.where(np.isin(features, columns), -1, 1).astype(np.float32)
+        return lambda x: x | {"features": x["features"] * signs}, lambda logits: logits
+
+    views = [reflected(*c) for c in (("part_deta",), ("part_dphi",), ("part_deta", "part_dphi"))]
     yield from compare(
         Problem(
-            "jets", make, score, "AUC ↑", STEPS, (3e-3, 1e-3), relation="τ32", pretrain=pretrain
+            "jets",
+            make,
+            score,
+            "AUC ↑",
+            STEPS,
+            (3e-3, 1e-3),
+            relation="τ32",
+            pretrain=pretrain,
+            views=views,
         )
     )

@@ -15,6 +15,7 @@ from benchmarks.runner import Row
 from fieldgrad.engine.nn import Module
 from fieldgrad.engine.train import Callback, EMAWeights, Learner, ScheduleLR, constant
 from fieldgrad.engine.train.groups import layer_groups
+from fieldgrad.engine.train.prediction import View
 
 __all__ = ["Problem", "compare", "one_cycle"]
 
@@ -43,6 +44,8 @@ class Problem:
         What another network has learned before, if `pretrain` is given.
     pretrain : callable, optional
         Seed to such a network, with the layers of the learner's.
+    views : sequence of View, optional
+        From other sides the data look alike: views for test-time augmentation.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Problem:
     seeds: Sequence[int] = (0, 1, 2)
     relation: str = ""
     pretrain: Callable[[int], Module] | None = None
+    views: Sequence[View] = ()
 
 
 def one_cycle(learner: Learner, steps: int, *more: Callback) -> None:
@@ -88,12 +92,14 @@ def compare(problem: Problem) -> Iterator[Row]:
 
         return train
 
-    def trained(train: Callable[[Learner], object]) -> list[NDArray[np.floating]]:
+    def trained(
+        train: Callable[[Learner], object], views: Sequence[View] = ()
+    ) -> list[NDArray[np.floating]]:
         predictions = []
         for seed in problem.seeds:
             learner = problem.make(seed)
             train(learner)
-            predictions.append(learner.predict().prediction)
+            predictions.append(learner.predict(tta=views).prediction)
         return predictions
 
     def row(name: str, predictions: Sequence[NDArray[np.floating]]) -> Row:
@@ -112,6 +118,9 @@ def compare(problem: Problem) -> Iterator[Row]:
     yield row("fit, the field's own schedule at its rate", own)
     found = trained(lambda learner: one_cycle(learner, problem.steps))
     yield row("lr_find, fit_one_cycle", found)
+    if problem.views:
+        seen = trained(lambda learner: one_cycle(learner, problem.steps), problem.views)
+        yield row("lr_find, fit_one_cycle, averaged over views", seen)
     averaged = trained(lambda learner: one_cycle(learner, problem.steps, EMAWeights()))
     yield row("lr_find, fit_one_cycle, averaged weights", averaged)
     joined = [np.mean(found, axis=0)]
@@ -131,7 +140,7 @@ def compare(problem: Problem) -> Iterator[Row]:
 
     def thawed(rest: Callable[..., object]) -> Callable[[Learner], object]:
         def thaw(learner: Learner) -> None:
-            first = problem.steps // 8
+            first = problem.steps // 32
             learner.freeze()
             fixed(customary)(learner, first)
             learner.unfreeze()
@@ -140,7 +149,7 @@ def compare(problem: Problem) -> Iterator[Row]:
         return tuned(thaw)
 
     name = f"pretrained on {problem.relation} (not counted)"
-    frozen = f"{name}, frozen but for the head for an eighth of the steps"
+    frozen = f"{name}, frozen but for the head for a 32nd of the steps"
     yield row(f"{name}, fixed rate", trained(tuned(fixed(customary))))
     yield row(frozen, trained(thawed(fixed(customary))))
     yield row(f"{frozen}; lr_find, fit_one_cycle", trained(thawed(one_cycle)))
