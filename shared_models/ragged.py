@@ -13,7 +13,7 @@ from fieldgrad.engine import Tensor, gather
 from fieldgrad.engine.errors import ShapeError
 from fieldgrad.engine.op import TensorLike
 
-__all__ = ["dense_rows", "pairs_of_rows", "segment_ids", "to_dense"]
+__all__ = ["dense_rows", "pairs_of_rows", "rows_of_items", "segment_ids", "to_dense"]
 
 Integers = NDArray[np.int64]
 
@@ -56,6 +56,35 @@ def segment_ids(offsets: ArrayLike, n_rows: int | None = None) -> Integers:
             "to be the number of rows."
         )
     return np.repeat(np.arange(counts.size, dtype=np.int64), counts)
+
+
+def rows_of_items(offsets: Integers, items: Integers) -> tuple[Integers, Integers]:
+    """Give the rows of some of the items, one item after the other.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape (n_items + 1,)
+        Where each item begins.
+    items : ndarray of int64, shape (n_wanted,)
+        Which items, in the order wanted.
+
+    Returns
+    -------
+    rows : ndarray of int64, shape (n_rows,)
+        Their row numbers.
+    begins : ndarray of int64, shape (n_wanted + 1,)
+        Where each of the wanted items begins in `rows`: the offsets of a batch of them.
+
+    Examples
+    --------
+    >>> rows, begins = rows_of_items(np.array([0, 2, 2, 5]), np.array([2, 0]))
+    >>> rows.tolist(), begins.tolist()
+    ([2, 3, 4, 0, 1], [0, 3, 5])
+    """
+    counts = offsets[items + 1] - offsets[items]
+    begins = np.zeros(len(items) + 1, np.int64)
+    np.cumsum(counts, out=begins[1:])
+    return np.arange(begins[-1]) + np.repeat(offsets[items] - begins[:-1], counts), begins
 
 
 def dense_rows(offsets: ArrayLike, length: int | None = None) -> Integers:

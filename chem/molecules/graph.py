@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldgrad.chem.molecules.features import atom_codes, atom_vectors, bond_codes, bond_vectors
+from fieldgrad.shared_models.ragged import rows_of_items
 
-__all__ = ["GraphArrays", "Ints", "MoleculeGraphs", "rows_of"]
+__all__ = ["GraphArrays", "Ints", "MoleculeGraphs"]
 
 Ints = NDArray[np.integer[Any]]
 # atoms (n_atoms, 72), bonds (n_edges, 14), edges (2, n_edges), offsets (n_molecules + 1,)
@@ -135,8 +136,8 @@ class MoleculeGraphs:
             A copy of these.
         """
         index = np.asarray(indices, np.int64)
-        atoms, atom_offsets = rows_of(self.atom_offsets, index)
-        bonds, bond_offsets = rows_of(self.bond_offsets, index)
+        atoms, atom_offsets = rows_of_items(self.atom_offsets, index)
+        bonds, bond_offsets = rows_of_items(self.bond_offsets, index)
         return MoleculeGraphs(
             self.atom_codes[atoms],
             self.masses[atoms],
@@ -201,28 +202,3 @@ class MoleculeGraphs:
             The same molecules.
         """
         return cls(**{entry.name: arrays[entry.name] for entry in fields(cls)})
-
-
-def rows_of(
-    offsets: NDArray[np.int64], index: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the rows of some segments one after the other.
-
-    Parameters
-    ----------
-    offsets : ndarray of int64, shape (n_segments + 1,)
-        Segment i has rows ``offsets[i]`` to ``offsets[i + 1]``.
-    index : ndarray of int64, shape (n_wanted,)
-        Segments, in the order wanted.
-
-    Returns
-    -------
-    rows : ndarray of int64, shape (n_rows,)
-        Theirs.
-    begins : ndarray of int64, shape (n_wanted + 1,)
-        Where those of each wanted segment begin in `rows`, and their number.
-    """
-    sizes = offsets[index + 1] - offsets[index]
-    begins = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    rows = np.arange(begins[-1]) + np.repeat(offsets[index] - begins[:-1], sizes)
-    return rows, begins

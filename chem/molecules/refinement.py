@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldgrad.chem.molecules.graph import rows_of
+from fieldgrad.shared_models.ragged import rows_of_items
 
 __all__ = ["Classes", "Round", "refine"]
 
@@ -108,7 +108,7 @@ def refine(
     offsets = np.concatenate([[0], np.cumsum(np.bincount(w, minlength=n_atoms))])
 
     def messages(before: Classes, after: Classes, at: Indices, bar: Indices | None) -> Round:
-        rows, begins = rows_of(offsets, at)
+        rows, begins = rows_of_items(offsets, at)
         edge, targets = into[rows], np.repeat(np.arange(len(at)), np.diff(begins))
         if bar is not None:
             kept = edge != bar[targets]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine.errors import DataError, require
 from fieldgrad.physics.jets import kinematics
+from fieldgrad.shared_models.ragged import rows_of_items
 
 Array = NDArray[Any]
 
@@ -138,7 +139,7 @@ class JetBatch:
             These jets with all that belongs to them.
         """
         rows = np.atleast_1d(np.arange(len(self))[index])
-        offsets, constituents = take_ragged(self.offsets, rows)
+        constituents, offsets = rows_of_items(self.offsets, rows)
         return self._unchecked(
             offsets=offsets,
             vectors=self.vectors[constituents],
@@ -489,31 +490,6 @@ def segment_sum(values: Array, offsets: NDArray[np.int64]) -> Array:
     if filled.any():
         sums[filled] = np.add.reduceat(values, offsets[:-1][filled], axis=0)
     return sums
-
-
-def take_ragged(
-    offsets: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Say which constituents some of the jets have, and where each jet begins among them.
-
-    Parameters
-    ----------
-    offsets : numpy.ndarray of int64, shape (n_jets + 1,)
-        Where each jet begins.
-    rows : numpy.ndarray of int64, shape (n_taken,)
-        Which jets, in the order wanted.
-
-    Returns
-    -------
-    taken_offsets : numpy.ndarray of int64, shape (n_taken + 1,)
-        Where each of the taken jets begins.
-    constituents : numpy.ndarray of int64, shape (n_taken_constituents,)
-        Indices of their constituents.
-    """
-    counts = np.diff(offsets)[rows]
-    taken = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(counts, out=taken[1:])
-    return taken, np.arange(taken[-1]) + np.repeat(offsets[rows] - taken[:-1], counts)
 
 
 def vectors_from(columns: Mapping[str, Array]) -> tuple[Array, set[str]]:

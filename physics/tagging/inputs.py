@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from fieldgrad.engine.data import Batch, Loader
 from fieldgrad.engine.errors import DataError, suggest
-from fieldgrad.physics.jets.batch import JetBatch, take_ragged
+from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.jets.features import KINEMATIC_NAMES, kinematic_columns
 from fieldgrad.physics.jets.preprocessing import InputGroup, Preprocessing, Variable, leading
 from fieldgrad.physics.jets.substructure import OBSERVABLES, with_observables
+from fieldgrad.shared_models.ragged import rows_of_items
 
 __all__ = ["JetInputs", "jet_column", "make_inputs", "seeing_observables", "with_columns"]
 
@@ -67,7 +68,7 @@ class JetInputs:
             What a network is called with: the arrays, and ``offsets``.
         """
         rows = np.asarray(jets, np.int64)
-        offsets, constituents = take_ragged(self.offsets, rows)
+        constituents, offsets = rows_of_items(self.offsets, rows)
         batch = {
             name: array[rows if name in PER_JET else constituents]
             for name, array in self.arrays.items()
