@@ -13,18 +13,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.runner import Row
-from benchmarks.verbs import Problem, compare, one_cycle
+from benchmarks.verbs import N_FOLDS, Problem, compare, one_cycle
 from fieldgrad.engine import minimum
 from fieldgrad.engine.nn import Module
 from fieldgrad.engine.train import Learner, Progress, flips
 from fieldgrad.engine.train.metrics import Dice
+from fieldgrad.engine.train.prediction import Predictions
 from fieldgrad.neuro.images.io import read_image, read_labels, write_image, write_labels
 from fieldgrad.neuro.images.resample import resample, resample_labels
-from fieldgrad.neuro.segmentation.learners import segmenter
+from fieldgrad.neuro.segmentation.learners import dataset_learner
 
 STEPS, SPACING = 600, (2.0, 2.0, 2.0)
 
@@ -34,11 +36,14 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
     folder = Path(os.environ.get("FIELDGRAD_DATA", "")) / "neuro" / "msd_hippocampus"
     if not os.environ.get("FIELDGRAD_DATA") or not folder.is_dir() or threads != 1:
         return
-    learner, twin = _learner(folder), _learner(folder, mirror_axes=[0])
-    truth = learner.predict().targets[0]
+    with tempfile.TemporaryDirectory() as place:
+        coarse = _resampled(folder, Path(place))
+        learner = _learner(coarse)
+        twin = _learner(coarse, mirror_axes=[0])
+        folds = [_learner(coarse, fold=f"{k + 1}/{N_FOLDS}") for k in range(N_FOLDS)]
     weights, optimizer = learner.model.state_dict(), learner.optimizer.state_dict()
 
-    def make(seed: int) -> Learner:
+    def begun(learner: Learner, seed: int) -> Learner:
         """Begin again; the initial weights are those of the field in an order by seed."""
         learner.model.load_state_dict(weights)
         learner.optimizer.load_state_dict(optimizer)
@@ -48,9 +53,15 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         learner.train.seed = learner.seed = seed
         return learner
 
-    def score(prediction: np.ndarray) -> float:
+    def make(seed: int) -> Learner:
+        return begun(learner, seed)
+
+    def make_fold(number: int) -> Learner:
+        return begun(folds[number], 0)
+
+    def score(found: Predictions) -> float:
         dice = Dice(["anterior", "posterior"])
-        dice.update(prediction, truth)
+        dice.update(found.prediction, found.targets[0])
         return dice.value()["dice"]
 
     def pretrain(seed: int) -> Module:
@@ -66,6 +77,7 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         Problem(
             "hippocampus",
             make,
+            make_fold,
             score,
             "Dice ↑",
             STEPS,
@@ -76,27 +88,33 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
     )
     made = make(0)
     made.fit(f"{STEPS} steps")
-    wrong = score(made.predict(tta=flips([2])).prediction)
+    wrong = score(made.predict(tta=flips([2])))
     yield Row("mirrored views of a network trained without mirroring", wrong, "Dice ↑", digits=4)
     one_cycle(twin, STEPS)
     for name, tta in (("", False), (", averaged over mirrored views", True)):
-        mirrored = score(twin.predict(tta=tta).prediction)
+        mirrored = score(twin.predict(tta=tta))
         name = f"lr_find, fit_one_cycle with mirroring{name}"
         yield Row(name, mirrored, "Dice ↑", digits=4)
 
 
-def _learner(folder: Path, **options: object) -> Learner:
-    """Make the field's learner for the images at SPACING, without a bar on the screen."""
-    with tempfile.TemporaryDirectory() as place:
-        coarse = Path(place)
-        shutil.copy(folder / "dataset.json", coarse)
-        for part in ("imagesTr", "labelsTr"):
-            (coarse / part).mkdir()
-        for file in (folder / "imagesTr").iterdir():
-            write_image(resample(read_image(file), SPACING), coarse / "imagesTr" / file.name)
-        for file in (folder / "labelsTr").iterdir():
-            labels = resample_labels(read_labels(file), SPACING)
-            write_labels(labels, coarse / "labelsTr" / file.name)
-        learner = segmenter(coarse, steps_per_epoch=STEPS, **options)
+def _resampled(folder: Path, place: Path) -> Path:
+    """Write the data set at SPACING to a place and give that back."""
+    shutil.copy(folder / "dataset.json", place)
+    for part in ("imagesTr", "labelsTr"):
+        (place / part).mkdir()
+    for file in (folder / "imagesTr").iterdir():
+        write_image(resample(read_image(file), SPACING), place / "imagesTr" / file.name)
+    for file in (folder / "labelsTr").iterdir():
+        labels = resample_labels(read_labels(file), SPACING)
+        write_labels(labels, place / "labelsTr" / file.name)
+    return place
+
+
+def _learner(dataset: Path, **options: Any) -> Learner:
+    """Make the field's learner, without a bar on the screen."""
+    learner, _, _ = dataset_learner(
+        dataset, run_dir=None, held_back=0.2, base_features=8, lr=3e-3, deep_supervision=False,
+        steps_per_epoch=STEPS, n_workers=1, seed=0, **options,
+    )  # fmt: skip
     learner.callbacks = [c for c in learner.callbacks if not isinstance(c, Progress)]
     return learner

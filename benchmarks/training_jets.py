@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.runner import Row
-from benchmarks.verbs import Problem, compare
+from benchmarks.verbs import N_FOLDS, Problem, compare
 from fieldgrad.engine.nn import Module
 from fieldgrad.engine.optim import AdamW
-from fieldgrad.engine.train import GradientClip, Learner, ScheduleLR, one_cycle
-from fieldgrad.engine.train.prediction import View
+from fieldgrad.engine.train import GradientClip, Learner, ScheduleLR, fold_indices, one_cycle
+from fieldgrad.engine.train.prediction import Predictions, View
 from fieldgrad.physics.figures.metrics import auc
 from fieldgrad.physics.jets.batch import JetBatch
 from fieldgrad.physics.jets.substructure import with_observables
@@ -38,7 +38,7 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
     tau32 = others.observables["jet_tau32"]
     others = others.replace(labels=(tau32 > np.median(tau32)).astype(np.int64))
 
-    def make(seed: int, train: JetBatch = train) -> Learner:
+    def make(seed: int, train: JetBatch = train, test: JetBatch = test) -> Learner:
         tagger = Tagger.build("pfn", train, seed=seed)
         return Learner(
             tagger.network,
@@ -50,8 +50,12 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
             seed=seed,
         )
 
-    def score(prediction: np.ndarray) -> float:
-        return float(auc(test.labels, prediction[:, 1] - prediction[:, 0]))
+    def make_fold(number: int) -> Learner:
+        parts = fold_indices(N_JETS, N_FOLDS, labels=train.labels)[number]
+        return make(0, *(train[part] for part in parts))
+
+    def score(found: Predictions) -> float:
+        return float(auc(found.targets[0], found.prediction[:, 1] - found.prediction[:, 0]))
 
     def pretrain(seed: int) -> Module:
         learner = make(seed, others)
@@ -70,6 +74,7 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         Problem(
             "jets",
             make,
+            make_fold,
             score,
             "AUC ↑",
             STEPS,

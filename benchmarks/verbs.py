@@ -9,15 +9,23 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.runner import Row
 from fieldgrad.engine.nn import Module
-from fieldgrad.engine.train import Callback, EMAWeights, Learner, ScheduleLR, constant
+from fieldgrad.engine.train import (
+    Callback,
+    EMAWeights,
+    Learner,
+    ScheduleLR,
+    constant,
+    cross_validate,
+)
 from fieldgrad.engine.train.groups import layer_groups
-from fieldgrad.engine.train.prediction import View
+from fieldgrad.engine.train.prediction import Predictions, View
 
-__all__ = ["Problem", "compare", "one_cycle"]
+__all__ = ["N_FOLDS", "Problem", "compare", "one_cycle"]
+
+N_FOLDS = 3
 
 
 @dataclass
@@ -30,6 +38,8 @@ class Problem:
         What is learned from what.
     make : callable
         Seed to a new learner, with the field's own callbacks and optimizer.
+    make_fold : callable
+        Number of a fold, below N_FOLDS, to a new learner that is judged on it.
     score : callable
         Predictions of the learner's validation data to a score.
     unit : str
@@ -50,7 +60,8 @@ class Problem:
 
     name: str
     make: Callable[[int], Learner]
-    score: Callable[[NDArray[np.floating]], float]
+    make_fold: Callable[[int], Learner]
+    score: Callable[[Predictions], float]
     unit: str
     steps: int
     rates: Sequence[float]
@@ -94,15 +105,15 @@ def compare(problem: Problem) -> Iterator[Row]:
 
     def trained(
         train: Callable[[Learner], object], views: Sequence[View] = ()
-    ) -> list[NDArray[np.floating]]:
+    ) -> list[Predictions]:
         predictions = []
         for seed in problem.seeds:
             learner = problem.make(seed)
             train(learner)
-            predictions.append(learner.predict(tta=views).prediction)
+            predictions.append(learner.predict(tta=views))
         return predictions
 
-    def row(name: str, predictions: Sequence[NDArray[np.floating]]) -> Row:
+    def row(name: str, predictions: Sequence[Predictions]) -> Row:
         values = [problem.score(prediction) for prediction in predictions]
         spread = f"± {statistics.stdev(values):.4f} " if len(values) > 1 else ""
         return Row(name, statistics.mean(values), spread + problem.unit, digits=4)
@@ -123,8 +134,19 @@ def compare(problem: Problem) -> Iterator[Row]:
         yield row("lr_find, fit_one_cycle, averaged over views", seen)
     averaged = trained(lambda learner: one_cycle(learner, problem.steps, EMAWeights()))
     yield row("lr_find, fit_one_cycle, averaged weights", averaged)
-    joined = [np.mean(found, axis=0)]
+    mean = np.mean([each.prediction for each in found], axis=0)
+    joined = [Predictions(mean, found[0].targets)]
     yield row(f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)", joined)
+
+    def fixed_fold(number: int) -> Learner:
+        learner = problem.make_fold(number)
+        fixed(customary)(learner)
+        return learner
+
+    folds = [fixed_fold(number).predict() for number in range(N_FOLDS)]
+    yield row(f"cross-validation, {N_FOLDS} folds, fixed rate {customary:g}", folds)
+    validation = cross_validate(problem.make_fold, f"{problem.steps} steps", N_FOLDS)
+    yield row(f"cross-validation, {N_FOLDS} folds, fit", validation.predictions())
     if problem.pretrain is None:
         return
     bodies = {seed: layer_groups(problem.pretrain(seed))[:-1] for seed in problem.seeds}
@@ -138,21 +160,17 @@ def compare(problem: Problem) -> Iterator[Row]:
 
         return begin
 
-    def thawed(rest: Callable[..., object]) -> Callable[[Learner], object]:
-        def thaw(learner: Learner) -> None:
-            first = problem.steps // 32
-            learner.freeze()
-            fixed(customary)(learner, first)
-            learner.unfreeze()
-            rest(learner, problem.steps - first)
-
-        return tuned(thaw)
+    def thaw(learner: Learner) -> None:
+        first = problem.steps // 32
+        learner.freeze()
+        fixed(customary)(learner, first)
+        learner.unfreeze()
+        learner.fit(f"{problem.steps - first} steps")
 
     name = f"pretrained on {problem.relation} (not counted)"
-    frozen = f"{name}, frozen but for the head for a 32nd of the steps"
-    yield row(f"{name}, fixed rate", trained(tuned(fixed(customary))))
-    yield row(frozen, trained(thawed(fixed(customary))))
-    yield row(f"{frozen}; lr_find, fit_one_cycle", trained(thawed(one_cycle)))
+    yield row(f"{name}, fixed rate {customary:g}", trained(tuned(fixed(customary))))
+    frozen = f"{name}, a 32nd of the steps frozen but for the head, then unfrozen, fit"
+    yield row(frozen, trained(tuned(thaw)))
 
 
 def _values(row: Row) -> dict[str, object]:

@@ -48,9 +48,8 @@ from fieldgrad.engine.train import (
     SaveOnSignal,
     ScheduleLR,
     StopOnNaN,
-    exponential,
     load_weights,
-    warmup,
+    one_cycle,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ __all__ = [
     "calibrate",
     "fit_networks",
     "network_learner",
-    "noam",
     "outputs",
     "predictor_learner",
     "prepare",
@@ -149,34 +147,6 @@ class TrainingData:
     val: NDArray[np.int64]
 
 
-def noam(progress: float, warmup_part: float = 0.04) -> float:
-    """Rise from a tenth of the full rate to all of it, then fall to a tenth by equal factors.
-
-    Parameters
-    ----------
-    progress : float
-        Part of the run that is done, in [0, 1].
-    warmup_part : float, default 0.04
-        Part of the run that rises: two of fifty epochs.
-
-    Returns
-    -------
-    float
-        The factor.
-
-    References
-    ----------
-    After Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762, section 5.3, in the
-    form that Yang et al., J. Chem. Inf. Model. 59 (2019) 3370, use.
-
-    Examples
-    --------
-    >>> [round(noam(t), 3) for t in (0.0, 0.02, 0.04, 0.52, 1.0)]
-    [0.1, 0.55, 1.0, 0.316, 0.1]
-    """
-    return warmup(progress, partial(exponential, final=0.1), fraction=warmup_part, start=0.1)
-
-
 def task_loss(labels: Labels, *, variance: bool = False, balanced: bool = False) -> Loss:
     """Choose the loss of a task.
 
@@ -221,7 +191,6 @@ def network_learner(
     val: NDArray[np.int64],
     *,
     loss: Loss,
-    warmup_part: float,
     batch_size: int,
     lr: float,
     run_dir: Path | None,
@@ -243,8 +212,6 @@ def network_learner(
         Molecules to train on, and to choose the best epoch by.
     loss : callable
         Output and labels to a number.
-    warmup_part : float
-        Part of the training in which the learning rate rises; see `noam`.
     batch_size : int
         Molecules in a step.
     lr : float
@@ -268,7 +235,7 @@ def network_learner(
         return inputs.batch(items), labels[list(items)]
 
     own: list[Callback] = [
-        ScheduleLR(partial(noam, warmup_part=warmup_part)),
+        ScheduleLR(one_cycle),
         StopOnNaN(),
         Progress(),
     ]
@@ -323,7 +290,6 @@ def fit_networks(
             data,
             i,
             run_dir=folder,
-            warmup_part=min(2 / predictor.epochs, 0.5),
             callbacks=callbacks,
         )
         learner.notes |= notes or {}
@@ -384,7 +350,6 @@ def predictor_learner(
     i: int,
     *,
     run_dir: Path | None,
-    warmup_part: float = 0.04,
     callbacks: Sequence[Callback] = (),
 ) -> Learner:
     """Add an untrained network, and make the learner that trains it.
@@ -399,8 +364,6 @@ def predictor_learner(
         Number of the network in the ensemble.
     run_dir : Path or None
         Folder for checkpoints and history; without it nothing is written.
-    warmup_part : float, default 0.04
-        Part of the training in which the learning rate rises.
     callbacks : sequence of Callback
         Further ones.
 
@@ -433,7 +396,6 @@ def predictor_learner(
             variance=predictor.variance,
             balanced=predictor.class_weights,
         ),
-        warmup_part=warmup_part,
         batch_size=predictor.batch_size,
         lr=predictor.lr,
         run_dir=run_dir,

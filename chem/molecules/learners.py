@@ -51,7 +51,7 @@ def predictor(
     variance: bool = False,
     class_weights: bool = False,
     batch_size: int = 32,
-    lr: float = 1e-3,
+    lr: float = 2e-3,
     cache: bool = True,
     seed: int = 0,
 ) -> Learner:
@@ -84,8 +84,8 @@ def predictor(
         Let the classes of a task count as much as each other.
     batch_size : int, default 32
         Molecules in a step.
-    lr : float, default 1e-3
-        Highest learning rate of Adam, if the verb gives none.
+    lr : float, default 2e-3
+        Highest learning rate of Adam, if the verb gives none; ``learner.fit`` takes one cycle.
     cache : bool, default True
         Keep what was computed of the molecules for the next time.
     seed : int, default 0

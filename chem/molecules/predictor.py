@@ -72,8 +72,8 @@ class Predictor:
         How often each training molecule is seen.
     batch_size : int, default 32
         Molecules in a step.
-    lr : float, default 1e-3
-        Highest learning rate of Adam.
+    lr : float, default 2e-3
+        Highest learning rate of Adam, which rises and falls once (`engine.train.one_cycle`).
     loss : callable, optional
         A loss of your own: a function of the output (n_molecules, n_tasks) and the labels, those of
         regression with mean 0 and standard deviation 1 over the training set, NaN where missing.
@@ -123,7 +123,7 @@ class Predictor:
         class_weights: bool = False,
         epochs: int = 50,
         batch_size: int = 32,
-        lr: float = 1e-3,
+        lr: float = 2e-3,
         loss: fitting.Loss | None = None,
         seed: int = 0,
     ) -> None:

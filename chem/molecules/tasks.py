@@ -65,7 +65,7 @@ def train_properties(
     class_weights: bool = False,
     epochs: int = 50,
     batch_size: int = 32,
-    lr: float = 1e-3,
+    lr: float = 2e-3,
     baseline: Literal["auto", "rdkit2d", "morgan", "none"] = "auto",
     cache: bool = True,
     n_workers: int | None = None,
@@ -111,8 +111,8 @@ def train_properties(
         How often each training molecule is seen.
     batch_size : int, default 32
         Molecules in a step.
-    lr : float, default 1e-3
-        Highest learning rate.
+    lr : float, default 2e-3
+        Highest learning rate, that of one cycle.
     baseline : {"auto", "rdkit2d", "morgan", "none"}, default "auto"
         Descriptors of the random forest beside the network; auto: RDKit's up to 5,000 molecules,
         fingerprints for more.
