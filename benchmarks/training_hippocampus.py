@@ -113,7 +113,7 @@ def _resampled(folder: Path, place: Path) -> Path:
 def _learner(dataset: Path, **options: Any) -> Learner:
     """Make the field's learner, without a bar on the screen."""
     learner, _, _ = dataset_learner(
-        dataset, run_dir=None, held_back=0.2, base_features=8, lr=3e-3, deep_supervision=False,
+        dataset, run_dir=None, held_back=0.2, base_features=8, lr=1e-2, deep_supervision=False,
         steps_per_epoch=STEPS, n_workers=1, seed=0, **options,
     )  # fmt: skip
     learner.callbacks = [c for c in learner.callbacks if not isinstance(c, Progress)]

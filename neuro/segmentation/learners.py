@@ -2,7 +2,7 @@
 
 >>> from fieldgrad import neuro
 >>> learner = neuro.segmenter("Task04_Hippocampus")  # doctest: +SKIP
->>> learner.fit_one_cycle("10min", 3e-3)  # doctest: +SKIP
+>>> learner.fit_one_cycle("10min", 1e-2)  # doctest: +SKIP
 >>> learner.save("hippocampus.safetensors")  # doctest: +SKIP
 
 The file is for ``Segmenter.load`` and ``fieldgrad neuro segment``.
@@ -52,7 +52,7 @@ def segmenter(
     run_dir: str | os.PathLike[str] | None = None,
     held_back: float = 0.2,
     base_features: int = 8,
-    lr: float = 3e-3,
+    lr: float = 1e-2,
     deep_supervision: bool = False,
     mirror_axes: Sequence[int] = (),
     steps_per_epoch: int = 50,
@@ -71,8 +71,8 @@ def segmenter(
         Part of the cases that training does not see; validation uses them.
     base_features : int, default 8
         Channels of the finest stage; nnU-Net has 32 on a graphics processor.
-    lr : float, default 3e-3
-        Learning rate of AdamW; with ``learner.fit`` it falls to 0 as (1 - t)^0.9.
+    lr : float, default 1e-2
+        Highest learning rate of AdamW; ``learner.fit`` takes one cycle.
     deep_supervision : bool, default False
         Add the loss at coarser resolutions.
     mirror_axes : sequence of int, default ()

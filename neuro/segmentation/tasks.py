@@ -49,7 +49,7 @@ def train_on_dataset(
     budget: str = "10min",
     held_back: float = 0.2,
     base_features: int = 8,
-    lr: float = 3e-3,
+    lr: float = 1e-2,
     deep_supervision: bool = False,
     mirror_axes: list[int] | None = None,
     steps_per_epoch: int = 50,
@@ -73,8 +73,8 @@ def train_on_dataset(
         Part of the cases that training does not see, for `evaluate_dataset`.
     base_features : int, default 8
         Channels of the finest stage; nnU-Net has 32 on a graphics processor.
-    lr : float, default 3e-3
-        Learning rate of AdamW; it falls to 0 over the budget as (1 - t)^0.9.
+    lr : float, default 1e-2
+        Highest learning rate of AdamW; it rises and falls once (`engine.train.one_cycle`).
     deep_supervision : bool, default False
         Add the loss at coarser resolutions, as nnU-Net does for long trainings.
     mirror_axes : list of int, optional

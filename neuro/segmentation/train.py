@@ -29,7 +29,7 @@ from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.logs import CSVLog, Pictures, Progress
 from fieldgrad.engine.train.metrics import Dice
 from fieldgrad.engine.train.prediction import flips
-from fieldgrad.engine.train.schedules import poly
+from fieldgrad.engine.train.schedules import one_cycle
 from fieldgrad.neuro.segmentation.augment import Augmenter
 from fieldgrad.neuro.segmentation.losses import dice_cross_entropy
 from fieldgrad.neuro.segmentation.patches import choose_patch, extract_patch, foreground_locations
@@ -231,7 +231,7 @@ def segmenter_learner(
     *,
     run_dir: Path | None = None,
     optimizer: Optimize = AdamW,
-    schedule: Callable[[float], float] = poly,
+    schedule: Callable[[float], float] = one_cycle,
     callbacks: Sequence[Callback] = (),
     seed: int = 0,
 ) -> Learner:
@@ -288,7 +288,7 @@ def fit_segmenter(
     budget: str,
     run_dir: Path,
     optimizer: Optimize = AdamW,
-    schedule: Callable[[float], float] = poly,
+    schedule: Callable[[float], float] = one_cycle,
     callbacks: Sequence[Callback] = (),
     resume: bool = False,
     seed: int = 0,
