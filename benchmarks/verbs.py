@@ -39,7 +39,8 @@ class Problem:
     make : callable
         Seed to a new learner, with the field's own callbacks and optimizer.
     make_fold : callable
-        Number of a fold, below N_FOLDS, to a new learner that is judged on it.
+        Number of a fold of the training data, below N_FOLDS, to a new learner that does not see it
+        and is judged on the same data as that of `make`.
     score : callable
         Predictions of the learner's validation data to a score.
     unit : str
@@ -97,8 +98,8 @@ def compare(problem: Problem) -> Iterator[Row]:
     """
     customary = problem.rates[0]
 
-    def fixed(rate: float) -> Callable[..., object]:
-        def train(learner: Learner, steps: int = problem.steps) -> None:
+    def fixed(rate: float, steps: int = problem.steps) -> Callable[[Learner], object]:
+        def train(learner: Learner) -> None:
             learner.fit(f"{steps} steps", lr=rate, callbacks=[ScheduleLR(constant)])
 
         return train
@@ -112,6 +113,10 @@ def compare(problem: Problem) -> Iterator[Row]:
             train(learner)
             predictions.append(learner.predict(tta=views))
         return predictions
+
+    def ensemble(members: Sequence[Predictions]) -> list[Predictions]:
+        mean = np.mean([member.prediction for member in members], axis=0)
+        return [Predictions(mean, members[0].targets)]
 
     def row(name: str, predictions: Sequence[Predictions]) -> Row:
         values = [problem.score(prediction) for prediction in predictions]
@@ -134,19 +139,14 @@ def compare(problem: Problem) -> Iterator[Row]:
         yield row("lr_find, fit_one_cycle, averaged over views", seen)
     averaged = trained(lambda learner: one_cycle(learner, problem.steps, EMAWeights()))
     yield row("lr_find, fit_one_cycle, averaged weights", averaged)
-    mean = np.mean([each.prediction for each in found], axis=0)
-    joined = [Predictions(mean, found[0].targets)]
-    yield row(f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)", joined)
+    several = f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)"
+    yield row(several, ensemble(found))
 
-    def fixed_fold(number: int) -> Learner:
-        learner = problem.make_fold(number)
-        fixed(customary)(learner)
-        return learner
-
-    folds = [fixed_fold(number).predict() for number in range(N_FOLDS)]
-    yield row(f"cross-validation, {N_FOLDS} folds, fixed rate {customary:g}", folds)
+    longer = trained(fixed(customary, N_FOLDS * problem.steps))
+    yield row(f"{N_FOLDS} times the steps, fixed rate {customary:g}", longer)
     validation = cross_validate(problem.make_fold, f"{problem.steps} steps", N_FOLDS)
-    yield row(f"cross-validation, {N_FOLDS} folds, fit", validation.predictions())
+    joined = ensemble(validation.predictions())
+    yield row(f"{N_FOLDS} times the steps, ensemble of a cross-validation", joined)
     if problem.pretrain is None:
         return
     bodies = {seed: layer_groups(problem.pretrain(seed))[:-1] for seed in problem.seeds}
@@ -163,7 +163,7 @@ def compare(problem: Problem) -> Iterator[Row]:
     def thaw(learner: Learner) -> None:
         first = problem.steps // 32
         learner.freeze()
-        fixed(customary)(learner, first)
+        fixed(customary, first)(learner)
         learner.unfreeze()
         learner.fit(f"{problem.steps - first} steps")
 
