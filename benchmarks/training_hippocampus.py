@@ -21,7 +21,7 @@ from benchmarks.runner import Row
 from benchmarks.verbs import N_FOLDS, Problem, compare, one_cycle
 from fieldgrad.engine import minimum
 from fieldgrad.engine.nn import Module
-from fieldgrad.engine.train import Learner, Progress, flips, fold_indices
+from fieldgrad.engine.train import Learner, Progress, flips
 from fieldgrad.engine.train.metrics import Dice
 from fieldgrad.engine.train.prediction import Predictions
 from fieldgrad.neuro.images.io import read_image, read_labels, write_image, write_labels
@@ -40,7 +40,7 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         coarse = _resampled(folder, Path(place))
         learner = _learner(coarse)
         twin = _learner(coarse, mirror_axes=[0])
-        folds = [_learner(coarse) for _ in range(N_FOLDS)]
+        folds = [_learner(coarse, fold=f"{k + 1}/{N_FOLDS}") for k in range(N_FOLDS)]
     weights, optimizer = learner.model.state_dict(), learner.optimizer.state_dict()
 
     def begun(learner: Learner, seed: int) -> Learner:
@@ -57,10 +57,6 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         return begun(learner, seed)
 
     def make_fold(number: int) -> Learner:
-        scans: Any = folds[number].train.dataset
-        part, _ = fold_indices(len(scans), N_FOLDS)[number]
-        for name in ("scans", "classes", "locations"):
-            setattr(scans, name, [getattr(scans, name)[i] for i in part])
         return begun(folds[number], seed=number)
 
     def score(found: Predictions) -> float:

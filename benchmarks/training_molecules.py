@@ -41,8 +41,11 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         others, _ = read_table(path.parent / "lipophilicity.csv", "logD_pH7.4", featurizer)
     molecules, labels = esol
     log_p = np.array([Crippen.MolLogP(MolFromSmiles(smiles)) for smiles in others.canonical])
-    parts = fold_indices(len(molecules), 5, groups=molecules.canonical)[0]
-    train, held_back = (part.tolist() for part in parts)
+
+    def divide(number: int, n_folds: int) -> tuple[list[int], list[int]]:
+        parts = fold_indices(len(molecules), n_folds, groups=molecules.canonical)[number]
+        train, held_back = (part.tolist() for part in parts)
+        return train, held_back
 
     def make_on(
         table: tuple[Molecules, np.ndarray], train: list[int], valid: list[int], seed: int
@@ -67,11 +70,10 @@ def rows(threads: int, seconds: float) -> Iterator[Row]:
         )
 
     def make(seed: int) -> Learner:
-        return make_on(esol, train, held_back, seed)
+        return make_on(esol, *divide(0, 5), seed)
 
     def make_fold(number: int) -> Learner:
-        part, _ = fold_indices(len(train), N_FOLDS)[number]
-        return make_on(esol, [train[i] for i in part], held_back, seed=number)
+        return make_on(esol, *divide(number, N_FOLDS), seed=number)
 
     def pretrain(seed: int) -> Module:
         items = list(range(len(log_p)))

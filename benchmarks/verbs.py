@@ -39,8 +39,7 @@ class Problem:
     make : callable
         Seed to a new learner, with the field's own callbacks and optimizer.
     make_fold : callable
-        Number of a fold of the training data, below N_FOLDS, to a new learner that does not see it
-        and is judged on the same data as that of `make`.
+        Number of a fold, below N_FOLDS, to a new learner that is judged on it; its seed as well.
     score : callable
         Predictions of the learner's validation data to a score.
     unit : str
@@ -98,32 +97,30 @@ def compare(problem: Problem) -> Iterator[Row]:
     """
     customary = problem.rates[0]
 
-    def fixed(rate: float, steps: int = problem.steps) -> Callable[[Learner], object]:
-        def train(learner: Learner) -> None:
+    def fixed(rate: float, steps: int = problem.steps) -> Callable[[Learner], Learner]:
+        def train(learner: Learner) -> Learner:
             learner.fit(f"{steps} steps", lr=rate, callbacks=[ScheduleLR(constant)])
+            return learner
 
         return train
 
     def trained(
-        train: Callable[[Learner], object], views: Sequence[View] = ()
-    ) -> list[Predictions]:
+        train: Callable[[Learner], object], *more: Sequence[View]
+    ) -> list[list[Predictions]]:
+        """Give predictions by every seed's learner: of the data as they are, and with more views."""
         predictions = []
         for seed in problem.seeds:
             learner = problem.make(seed)
             train(learner)
-            predictions.append(learner.predict(tta=views))
-        return predictions
-
-    def ensemble(members: Sequence[Predictions]) -> list[Predictions]:
-        mean = np.mean([member.prediction for member in members], axis=0)
-        return [Predictions(mean, members[0].targets)]
+            predictions.append([learner.predict(tta=views) for views in ((), *more)])
+        return [list(found) for found in zip(*predictions, strict=True)]
 
     def row(name: str, predictions: Sequence[Predictions]) -> Row:
         values = [problem.score(prediction) for prediction in predictions]
         spread = f"± {statistics.stdev(values):.4f} " if len(values) > 1 else ""
         return Row(name, statistics.mean(values), spread + problem.unit, digits=4)
 
-    tried = {rate: row("", trained(fixed(rate))) for rate in problem.rates}
+    tried = {rate: row("", *trained(fixed(rate))) for rate in problem.rates}
     yield Row(f"fixed rate, the customary {customary:g}", **_values(tried[customary]))
     downward = "↓" in problem.unit
     best = min(tried, key=lambda rate: tried[rate].ours if downward else -tried[rate].ours)
@@ -131,22 +128,22 @@ def compare(problem: Problem) -> Iterator[Row]:
     if len(tried) > 1:
         yield Row(f"fixed rate, the best of {named}: {best:g}", **_values(tried[best]))
     own = trained(lambda learner: learner.fit(f"{problem.steps} steps"))
-    yield row("fit, the field's own schedule at its rate", own)
-    found = trained(lambda learner: one_cycle(learner, problem.steps))
+    yield row("fit, the field's own schedule at its rate", *own)
+    found, seen = trained(lambda learner: one_cycle(learner, problem.steps), problem.views)
     yield row("lr_find, fit_one_cycle", found)
     if problem.views:
-        seen = trained(lambda learner: one_cycle(learner, problem.steps), problem.views)
         yield row("lr_find, fit_one_cycle, averaged over views", seen)
     averaged = trained(lambda learner: one_cycle(learner, problem.steps, EMAWeights()))
-    yield row("lr_find, fit_one_cycle, averaged weights", averaged)
-    several = f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)"
-    yield row(several, ensemble(found))
+    yield row("lr_find, fit_one_cycle, averaged weights", *averaged)
+    mean = np.mean([each.prediction for each in found], axis=0)
+    joined = [Predictions(mean, found[0].targets)]
+    yield row(f"ensemble of the {len(found)} of lr_find, fit_one_cycle (so often the time)", joined)
 
-    longer = trained(fixed(customary, N_FOLDS * problem.steps))
-    yield row(f"{N_FOLDS} times the steps, fixed rate {customary:g}", longer)
+    numbers = range(N_FOLDS)
+    held_back = [fixed(customary)(problem.make_fold(number)).predict() for number in numbers]
+    yield row(f"cross-validation, {N_FOLDS} folds, fixed rate {customary:g}", held_back)
     validation = cross_validate(problem.make_fold, f"{problem.steps} steps", N_FOLDS)
-    joined = ensemble(validation.predictions())
-    yield row(f"{N_FOLDS} times the steps, ensemble of a cross-validation", joined)
+    yield row(f"cross-validation, {N_FOLDS} folds, fit", validation.predictions())
     if problem.pretrain is None:
         return
     bodies = {seed: layer_groups(problem.pretrain(seed))[:-1] for seed in problem.seeds}
@@ -168,9 +165,9 @@ def compare(problem: Problem) -> Iterator[Row]:
         learner.fit(f"{problem.steps - first} steps")
 
     name = f"pretrained on {problem.relation} (not counted)"
-    yield row(f"{name}, fixed rate {customary:g}", trained(tuned(fixed(customary))))
+    yield row(f"{name}, fixed rate {customary:g}", *trained(tuned(fixed(customary))))
     frozen = f"{name}, a 32nd of the steps frozen but for the head, then unfrozen, fit"
-    yield row(frozen, trained(tuned(thaw)))
+    yield row(frozen, *trained(tuned(thaw)))
 
 
 def _values(row: Row) -> dict[str, object]:
