@@ -107,7 +107,7 @@ def compare(problem: Problem) -> Iterator[Row]:
     def trained(
         train: Callable[[Learner], object], *more: Sequence[View]
     ) -> list[list[Predictions]]:
-        """Give predictions by every seed's learner: of the data as they are, and with more views."""
+        """Give the predictions of every seed, of the data as they are and with more views."""
         predictions = []
         for seed in problem.seeds:
             learner = problem.make(seed)
