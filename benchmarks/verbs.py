@@ -158,11 +158,11 @@ def compare(problem: Problem) -> Iterator[Row]:
         return begin
 
     def thaw(learner: Learner) -> None:
-        first = problem.steps // 32
+        first, own = problem.steps // 32, learner.optimizer.lr
         learner.freeze()
         fixed(customary, first)(learner)
         learner.unfreeze()
-        learner.fit(f"{problem.steps - first} steps")
+        learner.fit(f"{problem.steps - first} steps", lr=own)
 
     name = f"pretrained on {problem.relation} (not counted)"
     yield row(f"{name}, fixed rate {customary:g}", *trained(tuned(fixed(customary))))
