@@ -163,8 +163,10 @@ cdef class Tensor:
         t._requires_grad = self._requires_grad
         if self.grad is not None:
             t.grad = self.grad.__deepcopy__(memo)
-        if type(self) is not Tensor:
-            t.__dict__.update(deepcopy(self.__dict__, memo))
+        state = object.__getstate__(self)    # a subclass's own attributes: a dict, or with slots two
+        for part in state if isinstance(state, tuple) else (state,):
+            for name, value in (part or {}).items():
+                setattr(t, name, deepcopy(value, memo))
         return t
 
     def __reduce__(self):

@@ -303,3 +303,21 @@ def test_a_leaf_is_copied_with_its_gradient_and_a_result_is_not():
     assert x.tolist() == [1.0, 2.0]
     with pytest.raises(GradientError, match="detach"):
         copy.deepcopy(x * 1.0)
+
+
+def test_a_copied_subclass_keeps_its_attributes_wherever_they_are_kept():
+    class Slotted(fg.Tensor):
+        __slots__ = ("unit",)
+
+    class Open(Slotted):
+        pass
+
+    slotted, both = Slotted([1.0, 2.0]), Open([3.0])
+    slotted.unit, both.unit, both.note = ["mm"], ["eV"], {"of": "an atom"}
+    for x, names in ((slotted, ["unit"]), (both, ["unit", "note"]), (Open([4.0]), [])):
+        other = copy.deepcopy(x)
+        assert type(other) is type(x)
+        assert other.tolist() == x.tolist()
+        for name in names:
+            assert getattr(other, name) == getattr(x, name)
+            assert getattr(other, name) is not getattr(x, name)
