@@ -71,6 +71,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*cumsum)(int, const void *, void *, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*copy)(int, const fg_copy_axes *, const void *, void *) noexcept nogil
     const fg_kernels *fg_select(const char *isa)
+    int fg_bfloat16
+    int fg_round_products(const fg_kernels *kernels, int wanted)
 
 cdef extern from "kernels/walk.h" nogil:
     ctypedef struct fg_walk:
@@ -379,7 +381,7 @@ cdef str select_isa(str name):
     kernels = fg_select(<const char *>text if name else <const char *>NULL)
     if kernels == NULL:
         raise ValueError(f"FIELDGRAD_ISA={name}: this processor or build does not have it; expected "
-                         "generic, avx2 or avx512. Unset it to choose the best one.")
+                         "generic, avx2, avx512 or amx. Unset it to choose the best one.")
     return kernels.isa.decode()
 
 
@@ -417,6 +419,15 @@ def get_num_threads():
         As set by `set_num_threads`.
     """
     return fg_get_num_threads()
+
+
+def round_products(bint wanted):
+    """Let large products of float32 arrays round their factors to bfloat16; say if they did before."""
+    cdef bint before = fg_bfloat16 != 0
+    if fg_round_products(kernels, wanted):
+        raise ValueError(f"the kernels in use ({isa}) have no products in bfloat16, which need a "
+                         "processor and a system with AMX")
+    return before
 
 
 isa = select_isa(os.environ.get("FIELDGRAD_ISA", ""))

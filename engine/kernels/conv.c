@@ -210,11 +210,21 @@ static int make_plan(plan *p, const fg_conv *c, int transposed, ptrdiff_t elemen
 #define NAME(x) x##_f64
 #include "conv_typed.h"
 
+#ifdef FG_ISA_amx
+#include "conv_bf16.h"
+#endif
+
 static int run_whole(const fg_conv *c, char made, void *x, void *w, void *y, const void *bias) {
   if (c->element_size == sizeof(double))
     return made == 'y'   ? conv_f64(c, x, w, bias, y)
            : made == 'x' ? conv_transpose_f64(c, y, w, bias, x)
                          : conv_weight_f64(c, x, y, w);
+#ifdef FG_ISA_amx
+  if (bf16_choice(c, made))
+    return made == 'y'   ? run_bf16(c, 0, x, w, bias, y)
+           : made == 'x' ? run_bf16(c, 1, y, w, bias, x)
+                         : run_weight_f32(c, sizeof(bf16), x, y, w, add_box_bf16);
+#endif
   if (c->method + FG(winograd_choice)(c) > 2)
     return made == 'y'   ? FG(winograd)(c, x, w, bias, y, conv_f32)
            : made == 'x' ? FG(winograd_transpose)(c, y, w, bias, x, conv_transpose_f32)

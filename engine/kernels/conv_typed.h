@@ -5,10 +5,10 @@ typedef struct {
   plan p;
   const REAL *in;
   const REAL *w;   /* as given */
-  const REAL *bias; /* one value per output channel of all groups, zeros filled in */
+  REAL *bias;      /* one value per output channel of all groups, zeros filled in */
   REAL *packed, *out;
   ptrdiff_t padded;    /* output channels of a group, filled up to whole vectors */
-  ptrdiff_t n_panels, n_splits;
+  ptrdiff_t n_panels, n_splits, n_boxes;
   int failed; /* a task ran out of memory */
 } NAME(job);
 
@@ -268,38 +268,45 @@ static void NAME(run_box)(void *context, ptrdiff_t i) {
   free(slab.buffer);
 }
 
+/* Plan a job, for boxes that copy elements of copied_size bytes, and allocate what it needs; end_job
+ * frees it. Returns -1 where memory ran out. */
+static int NAME(begin_job)(NAME(job) *job, const fg_conv *c, int transposed, ptrdiff_t copied_size,
+                           const REAL *in, const REAL *w, const REAL *bias, REAL *out) {
+  *job = (NAME(job)){.in = in, .w = w, .out = out};
+  plan *p = &job->p;
+  if (make_plan(p, c, transposed, sizeof(REAL))) return -1;
+  job->padded = ceil_div(p->out_channels, LANES) * LANES;
+  job->n_panels = ceil_div(p->out_channels, 2 * LANES);
+  const ptrdiff_t outputs = p->depthwise ? p->slab_channels : p->out_channels;
+  choose_box(p, BOX_BYTES / copied_size,
+             BOX_BYTES / copied_size / (outputs * p->out_step[0] * p->out_step[1] * p->out_step[2]),
+             p->depthwise ? ceil_div(job->n_panels, SHARE_PANELS) : job->n_panels);
+  job->n_boxes = p->batch * p->groups * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
+  job->n_splits = p->depthwise ? ceil_div(job->n_panels, SHARE_PANELS)
+                               : FG_MIN(job->n_panels, ceil_div(N_TASKS, job->n_boxes));
+  const ptrdiff_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
+  job->packed = scratch(p->groups * job->padded * p->seen_channels * taps * sizeof(REAL));
+  job->bias = calloc(p->groups * job->padded, sizeof(REAL));
+  job->failed = !job->bias || !job->packed;
+  for (ptrdiff_t g = 0; bias && !job->failed && g < p->groups; g++)
+    memcpy(job->bias + g * job->padded, bias + g * p->out_channels, p->out_channels * sizeof(REAL));
+  return 0;
+}
+
+static int NAME(end_job)(NAME(job) *job) {
+  free(job->bias);
+  free(job->packed);
+  free_plan(&job->p);
+  return job->failed ? -1 : 0;
+}
+
 static int NAME(run)(const fg_conv *c, int transposed, const REAL *in, const REAL *w,
                      const REAL *bias, REAL *out) {
-  NAME(job) job = {.in = in, .w = w, .out = out};
-  plan *p = &job.p;
-  if (make_plan(p, c, transposed, sizeof(REAL))) return -1;
-  job.padded = ceil_div(p->out_channels, LANES) * LANES;
-  job.n_panels = ceil_div(p->out_channels, 2 * LANES);
-  const ptrdiff_t outputs = p->depthwise ? p->slab_channels : p->out_channels;
-  choose_box(p, BOX_BYTES / (ptrdiff_t)sizeof(REAL),
-             BOX_BYTES / (ptrdiff_t)sizeof(REAL) /
-                 (outputs * p->out_step[0] * p->out_step[1] * p->out_step[2]),
-             p->depthwise ? ceil_div(job.n_panels, SHARE_PANELS) : job.n_panels);
-  const ptrdiff_t n_boxes = p->batch * p->groups * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
-  job.n_splits = p->depthwise ? ceil_div(job.n_panels, SHARE_PANELS)
-                              : FG_MIN(job.n_panels, ceil_div(N_TASKS, n_boxes));
-  const ptrdiff_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
-  const ptrdiff_t n_weights = p->groups * job.padded * p->seen_channels * taps;
-  REAL *filled_bias = calloc(p->groups * job.padded, sizeof(REAL));
-  job.packed = scratch(n_weights * sizeof(REAL));
-  job.failed = !filled_bias || !job.packed;
-  if (!job.failed) {
-    for (ptrdiff_t g = 0; bias && g < p->groups; g++)
-      memcpy(filled_bias + g * job.padded, bias + g * p->out_channels,
-             p->out_channels * sizeof(REAL));
-    job.bias = filled_bias;
-    fg_parallel(p->groups * job.n_panels, NAME(pack_weights), &job);
-    if (!job.failed) fg_parallel(n_boxes * job.n_splits, NAME(run_box), &job);
-  }
-  free(filled_bias);
-  free(job.packed);
-  free_plan(p);
-  return job.failed ? -1 : 0;
+  NAME(job) job;
+  if (NAME(begin_job)(&job, c, transposed, sizeof(REAL), in, w, bias, out)) return -1;
+  if (!job.failed) fg_parallel(job.p.groups * job.n_panels, NAME(pack_weights), &job);
+  if (!job.failed) fg_parallel(job.n_boxes * job.n_splits, NAME(run_box), &job);
+  return NAME(end_job)(&job);
 }
 
 static int NAME(conv)(const fg_conv *c, const REAL *x, const REAL *w, const REAL *bias, REAL *y) {
@@ -313,8 +320,16 @@ static int NAME(conv_transpose)(const fg_conv *c, const REAL *y, const REAL *w, 
 
 /* ---- weight gradient ---- */
 
-typedef struct {
+typedef struct NAME(weight_job) NAME(weight_job);
+
+/* The sums of one box; see add_box. */
+typedef int (*NAME(box_sums))(NAME(weight_job) *job, ptrdiff_t image, ptrdiff_t group, ptrdiff_t box,
+                              ptrdiff_t first_panel, ptrdiff_t last_panel, int add,
+                              ptrdiff_t *tables, REAL *sums);
+
+struct NAME(weight_job) {
   plan p;
+  NAME(box_sums) add_box;
   const fg_conv *c;
   const REAL *x, *y;
   REAL *w;
@@ -322,7 +337,7 @@ typedef struct {
   ptrdiff_t chunk_size; /* elements in one chunk's part of partial */
   ptrdiff_t padded, n_panels, n_splits, n_chunks, n_taps;
   int failed;
-} NAME(weight_job);
+};
 
 /* outer_rows for any number of rows. */
 static void NAME(outer_at)(ptrdiff_t n_rows, int vectors, int per_channel, const REAL *x,
@@ -425,7 +440,7 @@ static void NAME(sum_chunk)(void *context, ptrdiff_t i) {
       scratch((per_column + p->box[0] * p->box[1] * p->box[2]) * sizeof(ptrdiff_t));
   int failed = !tables;
   for (ptrdiff_t b = first; b < end && !failed; b++)
-    failed = NAME(add_box)(job, b / n_boxes, group, b % n_boxes, first_panel, last_panel, b > first,
+    failed = job->add_box(job, b / n_boxes, group, b % n_boxes, first_panel, last_panel, b > first,
                            tables, sums);
   free(tables);
   if (failed) job->failed = 1;
@@ -470,8 +485,9 @@ static void NAME(write_weights)(void *context, ptrdiff_t i) {
   free(total);
 }
 
-static int NAME(conv_weight)(const fg_conv *c, const REAL *x, const REAL *y, REAL *w) {
-  NAME(weight_job) job = {.c = c, .x = x, .y = y, .w = w};
+static int NAME(run_weight)(const fg_conv *c, ptrdiff_t copied_size, const REAL *x, const REAL *y,
+                            REAL *w, NAME(box_sums) add_box) {
+  NAME(weight_job) job = {.add_box = add_box, .c = c, .x = x, .y = y, .w = w};
   plan *p = &job.p;
   if (make_plan(p, c, 0, sizeof(REAL))) return -1;
   job.n_taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
@@ -484,7 +500,7 @@ static int NAME(conv_weight)(const fg_conv *c, const REAL *x, const REAL *y, REA
   job.n_splits =
       p->depthwise ? ceil_div(job.n_panels, SHARE_PANELS)
                    : FG_MIN(ceil_div(bytes / p->groups, SUMS_BYTES), job.n_panels);
-  choose_box(p, BOX_BYTES / (ptrdiff_t)sizeof(REAL), BOX_POSITIONS, job.n_splits);
+  choose_box(p, BOX_BYTES / copied_size, BOX_POSITIONS, job.n_splits);
   const ptrdiff_t total = p->batch * p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
   const ptrdiff_t wanted = ceil_div(N_TASKS, job.n_splits * p->groups);
   job.n_chunks = FG_MAX(FG_MIN(FG_MIN(wanted, PARTIAL_BYTES / FG_MAX(bytes, 1)), total), 1);
@@ -499,4 +515,8 @@ static int NAME(conv_weight)(const fg_conv *c, const REAL *x, const REAL *y, REA
   free(job.partial);
   free_plan(p);
   return job.failed ? -1 : 0;
+}
+
+static int NAME(conv_weight)(const fg_conv *c, const REAL *x, const REAL *y, REAL *w) {
+  return NAME(run_weight)(c, sizeof(REAL), x, y, w, NAME(add_box));
 }

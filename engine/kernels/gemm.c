@@ -22,7 +22,8 @@ typedef struct {
   char *c, *packed;
   ptrdiff_t element_size;
   ptrdiff_t row_cuts, column_cuts; /* tasks along m and n */
-  ptrdiff_t column_unit;           /* columns that stay together */
+  ptrdiff_t row_unit, column_unit; /* rows, and columns, that stay together */
+  int bfloat16;                    /* factors are rounded to it */
   ptrdiff_t products;              /* of one task */
   ptrdiff_t first, end;            /* terms of the packed b */
   ptrdiff_t padded;                /* n in whole panels */
@@ -106,6 +107,10 @@ typedef double chunk_f64 __attribute__((vector_size(16), aligned(8), may_alias))
 #define HIGH_HALVES HIGH_F64
 #include "gemm_body.h"
 
+#ifdef FG_ISA_amx
+#include "gemm_bf16.h"
+#endif
+
 static inline ptrdiff_t shares(ptrdiff_t n, ptrdiff_t unit) { return (n + unit - 1) / unit; }
 
 static inline ptrdiff_t panel_of(int f64) { return 2 * (f64 ? FG_LANES_F64 : FG_LANES_F32); }
@@ -129,7 +134,7 @@ ptrdiff_t FG(gemm_workspace)(int f64, const fg_gemm *g) {
 
 /* Cut c into about `wanted` tasks, if it is so large, along the rows or the columns first. */
 static void cut(gemm_job *job, ptrdiff_t wanted, int columns_first) {
-  const ptrdiff_t tiles = shares(job->g.m, FG_BLOCK_ROWS);
+  const ptrdiff_t tiles = shares(job->g.m, job->row_unit);
   const ptrdiff_t panels = shares(job->g.n, job->column_unit);
   if (columns_first) {
     job->column_cuts = FG_MIN(panels, wanted);
@@ -152,9 +157,9 @@ typedef struct {
 /* The part of c that task t makes. */
 static gemm_part part(const gemm_job *job, ptrdiff_t t) {
   const ptrdiff_t row = t / job->column_cuts % job->row_cuts, column = t % job->column_cuts;
-  const ptrdiff_t i = begin(row, job->row_cuts, job->g.m, FG_BLOCK_ROWS);
+  const ptrdiff_t i = begin(row, job->row_cuts, job->g.m, job->row_unit);
   const ptrdiff_t j = begin(column, job->column_cuts, job->g.n, job->column_unit);
-  return (gemm_part){i, begin(row + 1, job->row_cuts, job->g.m, FG_BLOCK_ROWS) - i, j,
+  return (gemm_part){i, begin(row + 1, job->row_cuts, job->g.m, job->row_unit) - i, j,
                      begin(column + 1, job->column_cuts, job->g.n, job->column_unit) - j};
 }
 
@@ -163,12 +168,24 @@ static void task_pack(void *context, ptrdiff_t t) {
   const ptrdiff_t j = begin(t % job->column_cuts, job->column_cuts, job->g.n, job->column_unit);
   const ptrdiff_t end = begin(t % job->column_cuts + 1, job->column_cuts, job->g.n, job->column_unit);
   const ptrdiff_t p = job->first + t / job->column_cuts * FG_GEMM_RUN;
+#ifdef FG_ISA_amx
+  if (job->bfloat16) {
+    pack_run_bf16(job, p, j, end - j);
+    return;
+  }
+#endif
   (job->element_size == 8 ? pack_run_f64 : pack_run_f32)(job, p, j, end - j);
 }
 
 static void task_block(void *context, ptrdiff_t t) {
   const gemm_job *job = context;
   const gemm_part c = part(job, t);
+#ifdef FG_ISA_amx
+  if (job->bfloat16) {
+    block_bf16(job, c.i, c.rows, c.j, c.columns);
+    return;
+  }
+#endif
   (job->element_size == 8 ? block_f64 : block_f32)(job, c.i, c.rows, c.j, c.columns);
 }
 
@@ -176,9 +193,12 @@ static void task_block(void *context, ptrdiff_t t) {
 static void multiply_large(gemm_job *job, int f64) {
   const fg_gemm *g = &job->g;
   const ptrdiff_t terms = packed_terms(f64, g), threads = fg_get_num_threads();
+  job->bfloat16 = !f64 && fg_bfloat16;
+  if (job->bfloat16) job->row_unit = 32; /* two tiles, of half the size */
   /* One tile less than fit: shares differ by one. */
-  const ptrdiff_t tiles = BLOCK_BYTES / job->element_size / FG_GEMM_RUN / FG_BLOCK_ROWS - 1;
-  const ptrdiff_t blocks = shares(g->m, tiles * FG_BLOCK_ROWS);
+  const ptrdiff_t size = job->bfloat16 ? 2 : job->element_size;
+  const ptrdiff_t tiles = BLOCK_BYTES / size / FG_GEMM_RUN / job->row_unit - 1;
+  const ptrdiff_t blocks = shares(g->m, tiles * job->row_unit);
   job->column_unit = panel_of(f64);
   job->padded = shares(g->n, job->column_unit) * job->column_unit;
   for (job->first = 0; job->first < g->k; job->first = job->end) {
@@ -227,7 +247,7 @@ static void task_serial(void *context, ptrdiff_t t) {
 void FG(gemm)(int f64, const fg_gemm *g, const fg_gemm_batch *batch, const void *a, const void *b,
               const void *bias, void *c, void *workspace) {
   gemm_job job = {.g = *g, .batch = batch, .a = a, .b = b, .bias = bias, .c = c,
-                  .packed = workspace, .element_size = f64 ? 8 : 4};
+                  .packed = workspace, .element_size = f64 ? 8 : 4, .row_unit = FG_BLOCK_ROWS};
   fg_gemm_batch swapped;
   if (!g->m || !g->n || !batch->n_products) return;
   if (g->n == 1 && g->c_row == 1 && !bias) { /* a column is a row of the transposed product */

@@ -17,7 +17,7 @@
 
 /* Vector width in bytes, and how many output positions a register block holds so that
  * positions * 2 accumulators + 2 weights + 1 broadcast fit the register file. */
-#if defined(FG_ISA_avx512)
+#if defined(FG_ISA_avx512) || defined(FG_ISA_amx)
 #define FG_VECTOR 64
 #define FG_BLOCK_ROWS 14
 #elif defined(FG_ISA_avx2)

@@ -114,4 +114,9 @@ typedef struct {
  * NULL as the name asks for the best one. */
 const fg_kernels *fg_select(const char *isa);
 
+/* Whether large products of float arrays round their factors to bfloat16; sums stay float. To be
+ * changed by fg_round_products only, which returns -1 where these kernels cannot. */
+extern int fg_bfloat16;
+int fg_round_products(const fg_kernels *kernels, int wanted);
+
 #endif

@@ -18,7 +18,7 @@ knobs       what can be turned while a run trains
 run         a run's folder, as seen from outside
 record      what the training writes there
 replay      a run that repeats another one
-precision   float32, and why
+precision   products in bfloat16, where that is faster
 state       a training to a checkpoint and back
 
 learner imports the others; they know it only as the argument of their methods.
@@ -43,6 +43,7 @@ from fieldgrad.engine.train.knobs import Knob, Knobs, TurnKnobs, knob_of
 from fieldgrad.engine.train.learner import Learner
 from fieldgrad.engine.train.logs import CSVLog, Pictures, Progress, TensorBoardLog, WandbLog
 from fieldgrad.engine.train.metrics import Accuracy, Dice, Mean
+from fieldgrad.engine.train.precision import MixedPrecision, choose_precision, products_in
 from fieldgrad.engine.train.prediction import Ensemble, Predictions, flips
 from fieldgrad.engine.train.record import RunRecord
 from fieldgrad.engine.train.run import Run
@@ -80,6 +81,7 @@ __all__ = [
     "Knobs",
     "Learner",
     "Mean",
+    "MixedPrecision",
     "Mixup",
     "Pictures",
     "PlateauLR",
@@ -97,6 +99,7 @@ __all__ = [
     "Unfreeze",
     "WandbLog",
     "WeightedTerms",
+    "choose_precision",
     "constant",
     "cosine",
     "cosine_restarts",
@@ -110,6 +113,7 @@ __all__ = [
     "one_cycle",
     "one_cycle_momentum",
     "poly",
+    "products_in",
     "stairs",
     "warmup",
 ]

@@ -1,54 +1,66 @@
-"""The precision of a training: float32, and why not bfloat16.
+"""Mixed precision: products in bfloat16 where that is faster, all else in float32.
 
-docs/decisions/0006-bfloat16.md has the measurements and what would change the decision.
+docs/decisions/0006-bfloat16.md has the measurements, and why it is not the default.
 """
 
-from contextlib import suppress
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldgrad.engine._core import Tensor
+from fieldgrad.engine.bindings import base_kernels
 from fieldgrad.engine.errors import RecipeError
+from fieldgrad.engine.train.events import Callback
 
-__all__ = ["Precision", "choose_precision"]
+if TYPE_CHECKING:
+    from fieldgrad.engine.train.learner import Learner
 
-# Instruction sets with products of bfloat16 numbers, as Linux names them.
-_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # the last one is Arm's
+__all__ = ["MixedPrecision", "Precision", "choose_precision", "products_in"]
+
+log = logging.getLogger("fieldgrad.train")
+
+_SIZE, _REPEATS = 512, 5  # of the matrices that are measured
+_FASTER = 1.25  # times, or the rounding is not worth it
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What a training computes in, and why.
+    """What products are computed in, and why.
 
     Parameters
     ----------
-    name : str
-        "float32".
+    name : {"float32", "bfloat16"}
+        What their factors are rounded to; sums are float32.
     reason : str
-        Why this and no other, in one sentence.
+        Why this and not the other, in a few words.
     """
 
-    name: str
+    name: Literal["float32", "bfloat16"]
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
 
-def choose_precision(
-    wanted: Literal["auto", "float32", "bfloat16"] = "auto", cpuinfo: Path = Path("/proc/cpuinfo")
-) -> Precision:
-    """Choose the precision of a training on this machine.
+
+def choose_precision(wanted: str = "auto") -> Precision:
+    """Choose the precision of products on this machine.
 
     Parameters
     ----------
     wanted : {"auto", "float32", "bfloat16"}
-        "auto" takes bfloat16 for products where that is known to be faster, with weights, losses
-        and norms in float32; this version never finds it so.
-    cpuinfo : Path, default /proc/cpuinfo
-        Where Linux lists the processor's instructions.
+        "auto" measures a product of matrices in both and takes bfloat16 where it is clearly
+        faster, which needs a processor with AMX.
 
     Returns
     -------
     Precision
-        What will be used, with the reason.
+        What to use, with the reason.
 
     Raises
     ------
@@ -57,27 +69,112 @@ def choose_precision(
 
     Examples
     --------
-    >>> choose_precision().name
-    'float32'
+    >>> choose_precision("float32")
+    Precision(name='float32', reason='as set')
     """
     if wanted not in ("auto", "float32", "bfloat16"):
         raise RecipeError(f"precision is {wanted!r}; expected auto, float32 or bfloat16.")
     if wanted == "float32":
-        return Precision("float32", "asked for")
-    reason = _why_not(cpuinfo)
+        return Precision("float32", "as set")
+    try:
+        with products_in("bfloat16"):
+            rounded = _seconds()
+    except RecipeError as error:
+        if wanted == "bfloat16":
+            raise
+        return Precision("float32", str(error).partition(".")[0])
     if wanted == "bfloat16":
-        raise RecipeError(f"precision is bfloat16, but {reason}. Use float32, or auto.")
-    return Precision("float32", reason)
+        return Precision("bfloat16", "as set")
+    full = _seconds()
+    measured = f"a product of matrices takes {rounded * 1e3:.2g} ms, {full * 1e3:.2g} ms in float32"
+    return Precision("bfloat16" if full > _FASTER * rounded else "float32", measured)
 
 
-def _why_not(cpuinfo: Path) -> str:
-    flags: set[str] = set()
-    with suppress(OSError):
-        flags = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
-    found = [name for name in _INSTRUCTIONS if name in flags]
-    if not found:
-        return (
-            "this processor has no instructions for bfloat16 (AVX-512 BF16, AMX), without which it "
-            "is slower than float32"
-        )
-    return f"this version of fieldgrad has no bfloat16 kernels for the processor's {found[0]}"
+@contextmanager
+def products_in(name: str) -> Iterator[None]:
+    """Within this context, let large products round their factors to bfloat16, or not.
+
+    Matrix products and convolutions of float32 tensors do so, and their gradients that are computed
+    here, for sizes where it pays; sums, all other ops, and products of float64 tensors are as ever.
+
+    Parameters
+    ----------
+    name : {"float32", "bfloat16"}
+        The precision.
+
+    Raises
+    ------
+    RecipeError
+        If it is bfloat16 and the kernels in use have none.
+
+    Examples
+    --------
+    >>> from fieldgrad.engine import ones
+    >>> with products_in("float32"):
+    ...     (ones(2, 3) @ ones(3, 2)).tolist()
+    [[3.0, 3.0], [3.0, 3.0]]
+    """
+    try:
+        before = base_kernels.round_products(name == "bfloat16")
+    except ValueError as error:
+        raise RecipeError(f"{error}. Use float32, or auto.") from error
+    try:
+        yield
+    finally:
+        base_kernels.round_products(before)
+
+
+class MixedPrecision(Callback):
+    """Train with products in bfloat16 where that is faster; see `choose_precision`, `products_in`.
+
+    Weights, their gradients and updates, losses, norms and sums are float32.
+
+    Parameters
+    ----------
+    wanted : {"auto", "float32", "bfloat16"}
+        What to use; "auto" measures once, now.
+
+    Attributes
+    ----------
+    precision : Precision
+        What was chosen, and why; the record of the run has it too.
+
+    References
+    ----------
+    Kalamkar et al., "A study of bfloat16 for deep learning training", 2019, arXiv:1905.12322.
+    """
+
+    def __init__(self, wanted: str = "auto") -> None:
+        self.precision = choose_precision(wanted)
+        self._before = ""
+
+    def __repr__(self) -> str:
+        return f"MixedPrecision({self.precision.name})"
+
+    def before_fit(self, learner: "Learner") -> None:
+        """Round from now to the end, however it comes."""
+        if self._before not in ("", self.precision.name):
+            log.warning(
+                "the checkpoint was trained in %s; this goes on in %s (%s) and will not end at the "
+                "same bits", self._before, self.precision.name, self.precision.reason,
+            )  # fmt: skip
+        learner.cleanup.enter_context(products_in(self.precision.name))
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Give what was chosen."""
+        return {"bfloat16": np.array(self.precision.name == "bfloat16")}
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Know what the checkpoint was trained in."""
+        if "bfloat16" in state:
+            self._before = "bfloat16" if state["bfloat16"] else "float32"
+
+
+def _seconds() -> float:
+    x = Tensor(np.random.default_rng(0).standard_normal((_SIZE, _SIZE)).astype(np.float32))
+    best = float("inf")
+    for _ in range(_REPEATS):
+        begin = time.perf_counter()
+        x @ x
+        best = min(best, time.perf_counter() - begin)
+    return best

@@ -16,7 +16,7 @@ from fieldgrad.engine.errors import FileError
 from fieldgrad.engine.files import atomic_write, write_error
 from fieldgrad.engine.train.events import Callback
 from fieldgrad.engine.train.knobs import Knob, knob_of
-from fieldgrad.engine.train.precision import choose_precision
+from fieldgrad.engine.train.precision import MixedPrecision
 from fieldgrad.engine.train.run import Run, to_json
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class RunRecord(Callback):
         _cut_log(self._path, learner.step)
         self.status = {"state": "running", "started": time.time(), "field": learner.field}
         self.status |= about_machine()
+        chosen = [str(c.precision) for c in learner.callbacks if isinstance(c, MixedPrecision)]
+        self.status["machine"]["precision"] = chosen[0] if chosen else "float32"
         self.write_status(learner, force=True)
         learner.cleanup.push(lambda kind, error, trace: self._end(learner, error))
 
@@ -170,7 +172,7 @@ def about_machine() -> dict[str, Any]:
     dict
         ``pid``, ``host``, ``command``, ``machine`` and ``versions``.
     """
-    names, precision = ("fieldgrad", "numpy", "scipy"), choose_precision()
+    names = ("fieldgrad", "numpy", "scipy")
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -181,7 +183,6 @@ def about_machine() -> dict[str, Any]:
             "threads": base_kernels.get_num_threads(),
             "instructions": base_kernels.isa,
             "memory_gb": _memory_gb(),
-            "precision": f"{precision.name}: {precision.reason}",
         },
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in names},

@@ -26,7 +26,7 @@ from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.files import atomic_write
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import AdamW
-from fieldgrad.engine.train import Learner
+from fieldgrad.engine.train import Callback, Learner
 from fieldgrad.neuro.images.datasets import Dataset, open_dataset
 from fieldgrad.neuro.images.io import label_dtype
 from fieldgrad.neuro.images.resample import resample_labels_onto
@@ -124,6 +124,7 @@ def dataset_learner(
     seed: int,
     mirror_axes: Sequence[int] = (),
     fold: str = "",
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[Learner, Segmenter, dict[str, Any]]:
     """Make a learner as `segmenter` does, with what a task needs besides.
 
@@ -151,6 +152,8 @@ def dataset_learner(
         As for `segmenter`.
     fold : str, default ""
         Hold back this fold of a cross-validation, such as "2/5", instead of the part `held_back`.
+    callbacks : sequence of Callback, optional
+        Further ones.
 
     Returns
     -------
@@ -232,6 +235,7 @@ def dataset_learner(
         Loader(valid, plan.batch_size),
         run_dir=run_dir,
         optimizer=partial(AdamW, lr=lr),
+        callbacks=callbacks,
         seed=seed,
     )
     return learner, model, record

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from fieldgrad.engine.errors import DataError
 from fieldgrad.engine.nn.module import Parameter
 from fieldgrad.engine.ops.random import manual_seed
 from fieldgrad.engine.optim import Optimizer
-from fieldgrad.engine.train import Learner
+from fieldgrad.engine.train import Learner, MixedPrecision
 from fieldgrad.engine.train.budget import Plan as BudgetPlan
 from fieldgrad.engine.train.folds import Fold
 from fieldgrad.neuro.images.datasets import load_mni152, open_dataset
@@ -54,6 +54,7 @@ def train_on_dataset(
     mirror_axes: list[int] | None = None,
     steps_per_epoch: int = 50,
     n_workers: int = 1,
+    precision: Literal["float32", "auto", "bfloat16"] = "float32",
     seed: int = 0,
     fold: str = "",
     resume: bool = False,
@@ -85,6 +86,9 @@ def train_on_dataset(
         Steps between two validations.
     n_workers : int, default 1
         Threads that cut and augment patches ahead.
+    precision : {"float32", "auto", "bfloat16"}, default "float32"
+        Of large products; auto takes bfloat16 where the machine is faster in it
+        (`engine.train.MixedPrecision`).
     seed : int, default 0
         Seed of split, initial weights and patches.
     fold : str, default ""
@@ -124,6 +128,7 @@ def train_on_dataset(
         seed=seed,
         mirror_axes=mirror_axes or (),
         fold=fold,
+        callbacks=[MixedPrecision(precision)],
     )
     fit_and_save(learner, segmenter, budget, run_dir, resume=resume)
     plot_history(learner, run_dir / "training.png")
@@ -245,6 +250,7 @@ def segment_template(
     steps_per_epoch: int = 50,
     batch_size: int = 1,
     n_workers: int = 1,
+    precision: Literal["float32", "auto", "bfloat16"] = "float32",
     seed: int = 0,
     resume: bool = False,
 ) -> str:
@@ -270,6 +276,9 @@ def segment_template(
         Images per step.
     n_workers : int, default 1
         Threads that synthesize images ahead.
+    precision : {"float32", "auto", "bfloat16"}, default "float32"
+        Of large products; auto takes bfloat16 where the machine is faster in it
+        (`engine.train.MixedPrecision`).
     seed : int, default 0
         Seed of the initial weights and of the training images.
     resume : bool, default False
@@ -316,6 +325,7 @@ def segment_template(
         run_dir=run_dir,
         optimizer=optimizer,
         schedule=schedule,
+        callbacks=[MixedPrecision(precision)],
         resume=resume,
         seed=seed,
     )
