@@ -19,15 +19,15 @@
 
 typedef uint16_t bf16;
 
-/* Whole vectors of float as bfloat16, rounded to nearest: two one after the other, or, for a pair of
- * terms, element by element. */
+/* Whole vectors of float as bfloat16, rounded to nearest: two one after the other, or, for a pair
+ * of terms, element by element. */
 FG_INLINE __m512i bf16_of(__m512 low, __m512 high) {
   return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 FG_INLINE __m512i bf16_pairs(__m512 first, __m512 second) {
-  const __m512i halves = _mm512_set_epi16(
-      31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
-      3, 18, 2, 17, 1, 16, 0);
+  const __m512i halves =
+      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   return _mm512_permutexvar_epi16(halves, bf16_of(first, second));
 }
 
@@ -61,8 +61,10 @@ FG_INLINE void turn_pairs(__m512i v[16]) {
       v[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
     }
   for (int j = 0; j < 4; j++) {
-    const __m512i a = _mm512_shuffle_i32x4(v[j], v[j + 4], 0x88), b = _mm512_shuffle_i32x4(v[j], v[j + 4], 0xdd);
-    const __m512i c = _mm512_shuffle_i32x4(v[j + 8], v[j + 12], 0x88), d = _mm512_shuffle_i32x4(v[j + 8], v[j + 12], 0xdd);
+    const __m512i a = _mm512_shuffle_i32x4(v[j], v[j + 4], 0x88);
+    const __m512i b = _mm512_shuffle_i32x4(v[j], v[j + 4], 0xdd);
+    const __m512i c = _mm512_shuffle_i32x4(v[j + 8], v[j + 12], 0x88);
+    const __m512i d = _mm512_shuffle_i32x4(v[j + 8], v[j + 12], 0xdd);
     t[j] = _mm512_shuffle_i32x4(a, c, 0x88);
     t[j + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
     t[j + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
@@ -85,8 +87,8 @@ FG_INLINE void begin_tiles(void) {
 FG_INLINE void end_tiles(void) { _tile_release(); }
 
 /* sums = sum over i < n of the tiles of a at at[i] times those of b, one after the other in memory:
- * 16 rows from a[0], and, where two_rows, 16 from a[1]; 16 columns, and, where two_columns, 16 more.
- * Rows of a lie a_row numbers apart, those of sums 32. */
+ * 16 rows from a[0], and, where two_rows, 16 from a[1]; 16 columns, and, where two_columns, 16
+ * more. Rows of a lie a_row numbers apart, those of sums 32. */
 FG_INLINE void multiply_tiles(const int two_rows, const int two_columns, const bf16 *const a[2],
                               ptrdiff_t a_row, const ptrdiff_t *at, ptrdiff_t n, const bf16 *b,
                               float *sums) {
@@ -121,10 +123,14 @@ FG_INLINE void multiply_tiles(const int two_rows, const int two_columns, const b
 static void multiply_some_tiles(int row_tiles, int column_tiles, const bf16 *const a[2],
                                 ptrdiff_t a_row, const ptrdiff_t *at, ptrdiff_t n, const bf16 *b,
                                 float *sums) {
-  if (row_tiles == 2 && column_tiles == 2) multiply_tiles(1, 1, a, a_row, at, n, b, sums);
-  else if (row_tiles == 2) multiply_tiles(1, 0, a, a_row, at, n, b, sums);
-  else if (column_tiles == 2) multiply_tiles(0, 1, a, a_row, at, n, b, sums);
-  else multiply_tiles(0, 0, a, a_row, at, n, b, sums);
+  if (row_tiles == 2 && column_tiles == 2)
+    multiply_tiles(1, 1, a, a_row, at, n, b, sums);
+  else if (row_tiles == 2)
+    multiply_tiles(1, 0, a, a_row, at, n, b, sums);
+  else if (column_tiles == 2)
+    multiply_tiles(0, 1, a, a_row, at, n, b, sums);
+  else
+    multiply_tiles(0, 0, a, a_row, at, n, b, sums);
 }
 
 /* to[j] = (to[j] if add) + sums[j] (+ bias[j]), j < n. */

@@ -5,8 +5,8 @@
 
 #define BF16_PANEL (2 * BF16_ROWS) /* output channels of a panel, as of a panel of float */
 
-/* Whether it is worth it: tiles filled at least by half, and, for the weight gradient, whose terms are
- * positions, enough of these. */
+/* Whether it is worth it: tiles filled at least by half, and, for the weight gradient, whose terms
+ * are positions, enough of these. */
 static int bf16_choice(const fg_conv *c, char made) {
   const ptrdiff_t seen = made == 'x' ? c->y_channels : c->x_channels;
   const ptrdiff_t columns = made == 'x' ? c->x_channels : c->y_channels;
@@ -14,7 +14,8 @@ static int bf16_choice(const fg_conv *c, char made) {
   const ptrdiff_t outputs = c->y_size[0] * c->y_size[1] * c->y_size[2];
   const double products = (double)c->batch * c->groups * outputs * seen * columns * c->kernel[0] *
                           c->kernel[1] * c->kernel[2];
-  return fg_bfloat16 && c->element_size == sizeof(float) && columns >= BF16_ROWS / 2 && products > 1 << 20 &&
+  return fg_bfloat16 && c->element_size == sizeof(float) && columns >= BF16_ROWS / 2 &&
+         products > 1 << 20 &&
          (made == 'w' ? seen >= BF16_ROWS / 2 && outputs >= 1024 : seen * taps >= BF16_TERMS / 2);
 }
 
@@ -74,8 +75,8 @@ static void tile_weights(void *context, ptrdiff_t i) {
   }
 }
 
-/* The rounded copy of the part of a channels-last array that begins at `first`; padding is zero, and
- * so is what tiles read beyond the end. NULL where memory ran out. */
+/* The rounded copy of the part of a channels-last array that begins at `first`; padding is zero,
+ * and so is what tiles read beyond the end. NULL where memory ran out. */
 static bf16 *copy_rounded(const plan *p, const float *in, const ptrdiff_t first[3],
                           const ptrdiff_t length[3]) {
   const ptrdiff_t channels = p->in_channels, row = length[2] * channels, *s = p->in_strides + 2;
@@ -111,9 +112,10 @@ typedef struct {
   ptrdiff_t in, out[BF16_ROWS];
 } positions;
 
-/* Cut the outputs of one phase in one box into rows of tiles; gives their number. At step 1 a row may
- * go on from one line of outputs to the next, which wastes less where lines are short. */
-static ptrdiff_t cut_positions(const plan *p, const ptrdiff_t n[3], const ptrdiff_t s[3], positions *rows) {
+/* Cut the outputs of one phase in one box into rows of tiles; gives their number. At step 1 a row
+ * may go on from one line of outputs to the next, which wastes less where lines are short. */
+static ptrdiff_t cut_positions(const plan *p, const ptrdiff_t n[3], const ptrdiff_t s[3],
+                               positions *rows) {
   const ptrdiff_t *strides = p->out_strides + 2, line = s[1] / s[2];
   const ptrdiff_t through = (n[1] - 1) * line + n[2];
   const int joined = p->in_step[1] == 1 && p->in_step[2] == 1 &&
@@ -126,10 +128,10 @@ static ptrdiff_t cut_positions(const plan *p, const ptrdiff_t n[3], const ptrdif
         row->in = d * p->in_step[0] * s[0] + h * p->in_step[1] * s[1] + e * p->in_step[2] * s[2];
         for (ptrdiff_t l = 0; l < BF16_ROWS; l++) {
           const ptrdiff_t y = joined ? (e + l) / line : h, x = joined ? (e + l) % line : e + l;
-          row->out[l] = y >= n[1] || x >= n[2] ? -1
-                                               : d * p->out_step[0] * strides[0] +
-                                                     y * p->out_step[1] * strides[1] +
-                                                     x * p->out_step[2] * strides[2];
+          row->out[l] = y >= n[1] || x >= n[2]
+                            ? -1
+                            : d * p->out_step[0] * strides[0] + y * p->out_step[1] * strides[1] +
+                                  x * p->out_step[2] * strides[2];
         }
       }
   return row - rows;
@@ -177,7 +179,8 @@ static void run_phase_bf16(const job_bf16 *j, const phase *f[3], const ptrdiff_t
 static void run_box_bf16(void *context, ptrdiff_t i) {
   job_bf16 *j = context;
   const plan *p = &j->job.p;
-  const ptrdiff_t split = i % j->job.n_splits, n_phases = p->n_phases[0] * p->n_phases[1] * p->n_phases[2];
+  const ptrdiff_t split = i % j->job.n_splits;
+  const ptrdiff_t n_phases = p->n_phases[0] * p->n_phases[1] * p->n_phases[2];
   i /= j->job.n_splits;
   const ptrdiff_t n_boxes = p->n_boxes[0] * p->n_boxes[1] * p->n_boxes[2];
   const ptrdiff_t image = i / n_boxes / p->groups, group = i / n_boxes % p->groups;
@@ -189,7 +192,8 @@ static void run_box_bf16(void *context, ptrdiff_t i) {
     first[a] = begin[a] * p->in_step[a] + p->low[a];
     length[a] = (n[a] - 1) * p->in_step[a] + p->high[a] - p->low[a] + 1;
   }
-  bf16 *in = copy_rounded(p, j->job.in + image * p->in_strides[0] + group * p->in_channels, first, length);
+  bf16 *in =
+      copy_rounded(p, j->job.in + image * p->in_strides[0] + group * p->in_channels, first, length);
   positions *rows = scratch(n[0] * n[1] * ceil_div(n[2], BF16_ROWS) * sizeof *rows);
   ptrdiff_t *at = scratch(j->panel_tiles * sizeof(ptrdiff_t));
   if (!in || !rows || !at) j->job.failed = 1;
@@ -236,9 +240,9 @@ static int run_bf16(const fg_conv *c, int transposed, const float *in, const flo
 
 /* ---- weight gradient ----
  *
- * The terms are positions. A box keeps its input channel by channel, for each remainder of a position
- * modulo the stride; there the inputs of all positions at one tap follow one another, with those
- * between two lines of outputs, for which the other factor is zero. */
+ * The terms are positions. A box keeps its input channel by channel, for each remainder of a
+ * position modulo the stride; there the inputs of all positions at one tap follow one another, with
+ * those between two lines of outputs, for which the other factor is zero. */
 
 typedef struct {
   ptrdiff_t n[3];    /* outputs */
@@ -281,24 +285,28 @@ static void turn_row(const float *row, ptrdiff_t position, ptrdiff_t n, ptrdiff_
 }
 
 /* The input of the box that begins at `from`, rounded and turned; padding is zero. */
-static void turn_box(const plan *p, const turned *t, const ptrdiff_t from[3], const float *in, bf16 *x) {
+static void turn_box(const plan *p, const turned *t, const ptrdiff_t from[3], const float *in,
+                     bf16 *x) {
   const ptrdiff_t *step = p->in_step, *s = p->in_strides + 2;
   for (ptrdiff_t r = 0; r < step[0] * step[1] * step[2]; r++) {
     const ptrdiff_t rest[3] = {r / step[2] / step[1], r / step[2] % step[1], r % step[2]};
     const ptrdiff_t w = from[2] + rest[2]; /* of the first position of a line */
     const ptrdiff_t begin = FG_MIN(FG_MAX(ceil_div(-w, step[2]), 0), t->size[2]);
-    const ptrdiff_t end = FG_MIN(t->size[2], w < p->in_size[2] ? ceil_div(p->in_size[2] - w, step[2]) : 0);
+    const ptrdiff_t end =
+        FG_MIN(t->size[2], w < p->in_size[2] ? ceil_div(p->in_size[2] - w, step[2]) : 0);
     for (ptrdiff_t line = 0; line < t->size[0] * t->size[1] && begin < end; line++) {
       const ptrdiff_t d = from[0] + rest[0] + line / t->size[1] * step[0];
       const ptrdiff_t h = from[1] + rest[1] + line % t->size[1] * step[1];
       if (d >= 0 && d < p->in_size[0] && h >= 0 && h < p->in_size[1])
-        turn_row(in + d * s[0] + h * s[1] + (w + begin * step[2]) * s[2], step[2] * s[2], end - begin,
-                 p->in_channels, t->stretch, x + r * t->volume + line * t->size[2] + begin);
+        turn_row(in + d * s[0] + h * s[1] + (w + begin * step[2]) * s[2], step[2] * s[2],
+                 end - begin, p->in_channels, t->stretch,
+                 x + r * t->volume + line * t->size[2] + begin);
     }
   }
 }
 
-/* The gradients of a box's outputs, up to 32 channels, as tiles: [tile of terms][tile of columns]. */
+/* The gradients of a box's outputs, up to 32 channels, as tiles: [tile of terms][tile of columns].
+ */
 static void tile_outputs(const turned *t, const ptrdiff_t s[3], const float *out, ptrdiff_t width,
                          ptrdiff_t columns, bf16 *to) {
   const float *from[BF16_TERMS];
@@ -306,7 +314,8 @@ static void tile_outputs(const turned *t, const ptrdiff_t s[3], const float *out
     for (ptrdiff_t q = 0; q < BF16_TERMS; q++) {
       const ptrdiff_t w = (first + q) % t->size[2], line = (first + q) / t->size[2];
       const ptrdiff_t d = line / t->size[1], h = line % t->size[1];
-      from[q] = d < t->n[0] && h < t->n[1] && w < t->n[2] ? out + d * s[0] + h * s[1] + w * s[2] : NULL;
+      from[q] =
+          d < t->n[0] && h < t->n[1] && w < t->n[2] ? out + d * s[0] + h * s[1] + w * s[2] : NULL;
     }
     for (ptrdiff_t j = 0; j < columns; j += BF16_ROWS, to += BF16_TILE)
       for (ptrdiff_t q = 0; q < BF16_TERMS; q += 2) {
@@ -374,8 +383,8 @@ static int add_box_bf16(weight_job_f32 *job, ptrdiff_t image, ptrdiff_t group, p
       int vectors;
       const ptrdiff_t width = panel_width_f32(p->out_channels, panel, &vectors);
       tile_outputs(&t, s,
-                   job->y + image * p->out_strides[0] + group * p->out_channels + panel * BF16_PANEL +
-                       begin[0] * s[0] + begin[1] * s[1] + begin[2] * s[2],
+                   job->y + image * p->out_strides[0] + group * p->out_channels +
+                       panel * BF16_PANEL + begin[0] * s[0] + begin[1] * s[1] + begin[2] * s[2],
                    width, vectors * BF16_ROWS, g);
       add_panel_bf16(p, &t, job->n_taps, vectors, x, at, g, add,
                      sums + panel * BF16_PANEL * job->n_taps * channels);

@@ -18,7 +18,8 @@ static void pack_a_bf16(ptrdiff_t rows, ptrdiff_t depth, const float *a, ptrdiff
       const float *from = a + i * a_row + p * a_col;
       if (a_col == 1) {
         for (ptrdiff_t r = 0; r < BF16_ROWS; r++) {
-          if (r >= m || terms < BF16_TERMS) memset(to + r * BF16_TERMS, 0, BF16_TERMS * sizeof(bf16));
+          if (r >= m || terms < BF16_TERMS)
+            memset(to + r * BF16_TERMS, 0, BF16_TERMS * sizeof(bf16));
           if (r < m) bf16_copy(from + r * a_row, terms, to + r * BF16_TERMS);
         }
       } else if (a_row == 1 && m == BF16_ROWS && terms == BF16_TERMS) {
@@ -79,11 +80,11 @@ static void block_bf16(const gemm_job *job, ptrdiff_t i, ptrdiff_t rows, ptrdiff
       const float *last = bias && p + depth == g->k ? bias + jj : NULL;
       for (ptrdiff_t r = 0; r < rows; r += BF16_PANEL) {
         const bf16 *const a[2] = {packed + r * whole, packed + (r + BF16_ROWS) * whole};
-        multiply_some_tiles(rows - r > BF16_ROWS ? 2 : 1, 2, a, BF16_TERMS, at,
-                            whole / BF16_TERMS, panel, sums);
+        multiply_some_tiles(rows - r > BF16_ROWS ? 2 : 1, 2, a, BF16_TERMS, at, whole / BF16_TERMS,
+                            panel, sums);
         for (ptrdiff_t l = 0; l < FG_MIN(BF16_PANEL, rows - r); l++)
-          write_sums(width, sums + l * BF16_PANEL,
-                     (float *)job->c + (i + r + l) * g->c_row + jj, g->accumulate || p, last);
+          write_sums(width, sums + l * BF16_PANEL, (float *)job->c + (i + r + l) * g->c_row + jj,
+                     g->accumulate || p, last);
       }
     }
   }

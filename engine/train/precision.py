@@ -111,7 +111,7 @@ def products_in(name: str) -> Iterator[None]:
     --------
     >>> from fieldgrad.engine import ones
     >>> with products_in("float32"):
-    ...     (ones(2, 3) @ ones(3, 2)).tolist()
+    ...     (ones((2, 3)) @ ones((3, 2))).tolist()
     [[3.0, 3.0], [3.0, 3.0]]
     """
     try:
