@@ -151,6 +151,13 @@ static void free_plan(plan *p) {
   for (int a = 0; a < 3; a++) free(p->phases[a]);
 }
 
+/* The phases along each axis that make up phase number r. */
+static inline void phases_of(const plan *p, ptrdiff_t r, const phase *f[3]) {
+  f[0] = p->phases[0] + r / p->n_phases[2] / p->n_phases[1];
+  f[1] = p->phases[1] + r / p->n_phases[2] % p->n_phases[1];
+  f[2] = p->phases[2] + r % p->n_phases[2];
+}
+
 /* Returns 0, or -1 where memory ran out. */
 static int make_plan(plan *p, const fg_conv *c, int transposed, ptrdiff_t element_size) {
   const int depthwise = c->groups > 1 && c->x_channels == 1 && c->y_channels == 1;

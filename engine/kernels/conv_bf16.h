@@ -38,12 +38,6 @@ static ptrdiff_t phase_tiles(const plan *p, const phase *d, const phase *h, cons
   return d->n_taps * h->n_taps * (x->n_taps / joined) * tiles_of(joined * p->in_channels);
 }
 
-static inline void phases_of(const plan *p, ptrdiff_t r, const phase *f[3]) {
-  f[0] = p->phases[0] + r / p->n_phases[2] / p->n_phases[1];
-  f[1] = p->phases[1] + r / p->n_phases[2] % p->n_phases[1];
-  f[2] = p->phases[2] + r % p->n_phases[2];
-}
-
 /* The weights of a panel from floats to tiles: [phase][run][tile of terms][tile of columns]. */
 static void tile_weights(void *context, ptrdiff_t i) {
   job_bf16 *j = context;

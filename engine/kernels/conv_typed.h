@@ -49,16 +49,15 @@ static void NAME(pack_weights)(void *context, ptrdiff_t i) {
   }
   ptrdiff_t taps_before = 0;
   for (ptrdiff_t r = 0; r < p->n_phases[0] * p->n_phases[1] * p->n_phases[2]; r++) {
-    const phase *d = p->phases[0] + r / p->n_phases[2] / p->n_phases[1];
-    const phase *h = p->phases[1] + r / p->n_phases[2] % p->n_phases[1];
-    const phase *x = p->phases[2] + r % p->n_phases[2];
+    const phase *f[3];
+    phases_of(p, r, f);
     ptrdiff_t n_taps = 0;
-    for (ptrdiff_t a = 0; a < d->n_taps; a++)
-      for (ptrdiff_t b = 0; b < h->n_taps; b++)
-        for (ptrdiff_t e = 0; e < x->n_taps; e++)
-          from[n_taps++] = (d->tap + a * d->tap_step) * p->w_taps[0] +
-                           (h->tap + b * h->tap_step) * p->w_taps[1] +
-                           (x->tap + e * x->tap_step) * p->w_taps[2];
+    for (ptrdiff_t a = 0; a < f[0]->n_taps; a++)
+      for (ptrdiff_t b = 0; b < f[1]->n_taps; b++)
+        for (ptrdiff_t e = 0; e < f[2]->n_taps; e++)
+          from[n_taps++] = (f[0]->tap + a * f[0]->tap_step) * p->w_taps[0] +
+                           (f[1]->tap + b * f[1]->tap_step) * p->w_taps[1] +
+                           (f[2]->tap + e * f[2]->tap_step) * p->w_taps[2];
     REAL *to = NAME(packed_panel)(job, taps_before, n_taps, group, panel);
     if (width < columns) memset(to, 0, n_taps * tap_size * sizeof(REAL));
     const ptrdiff_t block = NAME(channel_block)(n_taps);
@@ -251,10 +250,9 @@ static void NAME(run_box)(void *context, ptrdiff_t i) {
   REAL *out = job->out + image * p->out_strides[0] + group * p->out_channels;
   ptrdiff_t taps_before = 0;
   for (ptrdiff_t r = 0; r < p->n_phases[0] * p->n_phases[1] * p->n_phases[2]; r++) {
-    const phase *f[3] = {p->phases[0] + r / p->n_phases[2] / p->n_phases[1],
-                         p->phases[1] + r / p->n_phases[2] % p->n_phases[1],
-                         p->phases[2] + r % p->n_phases[2]};
+    const phase *f[3];
     ptrdiff_t clipped[3], at = 0;
+    phases_of(p, r, f);
     for (int a = 0; a < 3; a++) {
       clipped[a] = FG_MIN(n[a], f[a]->n - begin[a]);
       at += (f[a]->start + begin[a] * p->out_step[a]) * p->out_strides[2 + a];

@@ -72,20 +72,19 @@ def choose_precision(wanted: str = "auto") -> Precision:
     >>> choose_precision("float32")
     Precision(name='float32', reason='as set')
     """
-    if wanted not in ("auto", "float32", "bfloat16"):
-        raise RecipeError(f"precision is {wanted!r}; expected auto, float32 or bfloat16.")
     if wanted == "float32":
         return Precision("float32", "as set")
     try:
-        with products_in("bfloat16"):
+        with products_in("bfloat16" if wanted == "auto" else wanted):
             rounded = _seconds()
     except RecipeError as error:
-        if wanted == "bfloat16":
+        if wanted != "auto":
             raise
         return Precision("float32", str(error).partition(".")[0])
     if wanted == "bfloat16":
         return Precision("bfloat16", "as set")
-    full = _seconds()
+    with products_in("float32"):
+        full = _seconds()
     measured = f"a product of matrices takes {rounded * 1e3:.2g} ms, {full * 1e3:.2g} ms in float32"
     return Precision("bfloat16" if full > _FASTER * rounded else "float32", measured)
 
@@ -96,6 +95,7 @@ def products_in(name: str) -> Iterator[None]:
 
     Matrix products and convolutions of float32 tensors do so, and their gradients that are computed
     here, for sizes where it pays; sums, all other ops, and products of float64 tensors are as ever.
+    Like the number of threads, this holds for all threads of the process.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def products_in(name: str) -> Iterator[None]:
     Raises
     ------
     RecipeError
-        If it is bfloat16 and the kernels in use have none.
+        If it is bfloat16 and the kernels in use have none, or the name is unknown.
 
     Examples
     --------
@@ -114,6 +114,8 @@ def products_in(name: str) -> Iterator[None]:
     ...     (ones((2, 3)) @ ones((3, 2))).tolist()
     [[3.0, 3.0], [3.0, 3.0]]
     """
+    if name not in ("float32", "bfloat16"):
+        raise RecipeError(f"precision is {name!r}; expected auto, float32 or bfloat16.")
     try:
         before = base_kernels.round_products(name == "bfloat16")
     except ValueError as error:

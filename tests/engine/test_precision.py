@@ -193,6 +193,8 @@ def test_without_the_kernels_float32_is_taken_and_bfloat16_is_an_error(monkeypat
         MixedPrecision("bfloat16")
     with pytest.raises(RecipeError, match="precision is 'half'; expected auto, float32 or"):
         choose_precision("half")
+    with pytest.raises(RecipeError, match="precision is 'bf16'"), products_in("bf16"):
+        pass
 
 
 @pytest.mark.skipif(base_kernels.isa == "amx", reason="the kernels in use have bfloat16")
